@@ -1,0 +1,27 @@
+"""The base of every stored or transmitted value: immutable, closed to unknown fields, encoded by msgpack.
+
+`encode` writes only what differs from a field's default, so that objects stay small in the log and a newer
+agent can add fields with defaults.
+"""
+
+from typing import Any, TypeVar
+
+import msgpack
+from pydantic import BaseModel, ConfigDict
+
+ModelT = TypeVar("ModelT", bound="Frozen")
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+def encode(value: Frozen) -> bytes:
+    plain: Any = value.model_dump(mode="json", exclude_defaults=True)
+    packed: bytes = msgpack.packb(plain, use_bin_type=True)
+    return packed
+
+
+def decode(kind: type[ModelT], data: bytes) -> ModelT:
+    """The inverse of `encode`. Raises `pydantic.ValidationError` or `msgpack` errors on foreign bytes."""
+    return kind.model_validate(msgpack.unpackb(data))

@@ -1,0 +1,88 @@
+"""What the cluster agrees on: the objects in the replicated store (desired state).
+
+Only the leader writes them, through the log. Each lives under one key: `stacks/NAME`, `services/ID`,
+`tasks/ID`, `nodes/ID`. What really runs is in `observed`, never here.
+"""
+
+from enum import StrEnum
+
+from swarmlet.model.frozen import Frozen
+from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, StackName, TaskId
+from swarmlet.model.spec import ServiceSpec, TaskTemplate
+
+STACKS = "stacks/"
+SERVICES = "services/"
+TASKS = "tasks/"
+NODES = "nodes/"
+
+
+class Stack(Frozen):
+    name: StackName
+    services: tuple[str, ...]
+    """Names of its services, sorted."""
+    deployed_at: float
+    """Wall time of the last deploy, seconds since the epoch."""
+
+    @property
+    def key(self) -> str:
+        return STACKS + self.name
+
+
+class Service(Frozen):
+    id: ServiceId
+    stack: StackName
+    spec: ServiceSpec
+    revision: RevisionHash
+
+    @property
+    def key(self) -> str:
+        return SERVICES + self.id
+
+
+class Desired(StrEnum):
+    RUN = "run"
+    STOP = "stop"
+
+
+class Task(Frozen):
+    """One instance of a service's revision, bound to one node. Never moved, only replaced."""
+
+    id: TaskId
+    service: ServiceId
+    slot: int
+    """Which of the service's replicas this is, from 1; a global service's tasks all have slot 0."""
+    node: NodeId
+    revision: RevisionHash
+    template: TaskTemplate
+    created_at: float
+    desired: Desired = Desired.RUN
+    stop_reason: str = ""
+    """Why it was told to stop: 'scaled down', 'replaced by revision …', 'node lost' …; empty while it is to run."""
+    stopped_at: float = 0.0
+    """Wall time at which `desired` became STOP."""
+
+    @property
+    def key(self) -> str:
+        return TASKS + self.id
+
+
+class NodeStatus(StrEnum):
+    UP = "up"
+    DOWN = "down"
+    """Confirmed dead: its tasks are replaced."""
+    LEFT = "left"
+    """Its agent was stopped on purpose. Its tasks are replaced when it does not return within a grace period."""
+
+
+class Node(Frozen):
+    """A member of the cluster as the leader last confirmed it. Its addresses and facts are observed, not agreed."""
+
+    id: NodeId
+    name: str
+    status: NodeStatus
+    status_since: float
+    """Wall time of the last change of `status`."""
+
+    @property
+    def key(self) -> str:
+        return NODES + self.id

@@ -1,0 +1,139 @@
+"""What is really going on: the records that each node writes about itself and gossips (observed state).
+
+A node publishes one `NodeFacts` under the record key `facts`, and one `TaskStatus` per task under
+`task/ID`. Only the owner writes its record; every peer holds a copy of all of them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from pydantic import Field
+
+from swarmlet.model.frozen import Frozen
+from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, TaskId
+
+FACTS_KEY = "facts"
+TASK_KEY_PREFIX = "task/"
+
+
+class Address(NamedTuple):
+    """An IP address (never a host name) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Liveness(StrEnum):
+    """What the failure detector says of a node. Traffic goes to ALIVE nodes only."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    DEAD = "dead"
+    LEFT = "left"
+
+
+class Phase(StrEnum):
+    """Where a task is in its life on its node."""
+
+    PENDING = "pending"
+    """Known to its node, nothing done yet (or its image can't be had and is tried again)."""
+    PULLING = "pulling"
+    STARTING = "starting"
+    """Its container is being created or started."""
+    RUNNING = "running"
+    BACKOFF = "backoff"
+    """Its container ended; it is started again after a delay."""
+    STOPPING = "stopping"
+    """Told to stop: out of the proxies, draining, then inside its grace period."""
+    EXITED = "exited"
+    """It ended and its restart policy leaves it so."""
+    STOPPED = "stopped"
+    """It was told to stop and no longer runs. Its container and logs are kept while its task object is."""
+
+
+class Health(StrEnum):
+    UNKNOWN = "unknown"
+    """Not probed yet, or not running."""
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class Endpoint(Frozen):
+    """Where a task's port answers, as seen from its own node."""
+
+    target_port: int
+    host: str
+    port: int
+
+
+class TaskStatus(Frozen):
+    task: TaskId
+    service: ServiceId
+    revision: RevisionHash
+    phase: Phase
+    health: Health = Health.UNKNOWN
+    """HEALTHY at once when it runs and has nothing to be probed by."""
+    endpoints: tuple[Endpoint, ...] = ()
+    """Not empty only while the task may get new connections: running, healthy, not told to stop."""
+    message: str = ""
+    """Why it is where it is, in words for people; the engine's own words where the engine refused."""
+    restarts: int = 0
+    exit_code: int | None = None
+    """Of the last time it ended; None while it never did."""
+    changed_at: float = 0.0
+    """Wall time of the last change of phase or health."""
+
+    @property
+    def ready(self) -> bool:
+        return self.phase is Phase.RUNNING and self.health is Health.HEALTHY
+
+
+class NodeFacts(Frozen):
+    """What a node says of itself; changes seldom."""
+
+    name: str
+    version: str
+    runtime: str
+    architecture: str = ""
+    cpus: float
+    memory_bytes: int
+    labels: dict[str, str] = Field(default_factory=dict)
+    bootstrap_expect: int = 0
+    """How many nodes it waits for before a new cluster is formed; 0 once it belongs to one or never waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedNode:
+    id: NodeId
+    name: str
+    address: Address
+    """Where its agent's peer port is now; it may change without the node becoming another."""
+    liveness: Liveness
+    facts: NodeFacts | None = None
+    """None until its record arrived."""
+    tasks: Mapping[TaskId, TaskStatus] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedState:
+    """All records at one moment, as one peer holds them."""
+
+    nodes: Mapping[NodeId, ObservedNode] = field(default_factory=dict)
+
+    def liveness(self, node: NodeId) -> Liveness | None:
+        found = self.nodes.get(node)
+        return found.liveness if found else None
+
+    def status(self, node: NodeId, task: TaskId) -> TaskStatus | None:
+        found = self.nodes.get(node)
+        return found.tasks.get(task) if found else None
+
+    def statuses(self) -> Iterator[tuple[ObservedNode, TaskStatus]]:
+        for node in self.nodes.values():
+            for status in node.tasks.values():
+                yield node, status

@@ -1,0 +1,159 @@
+"""What users declare: a stack of services, as read from a Compose file.
+
+Everything that decides how one task runs is in `TaskTemplate`; how many of them and where is in
+`ServiceSpec`. So a change of `replicas` starts or stops tasks, and only a change of the template replaces
+them. Times are seconds, sizes are bytes.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from swarmlet.model.frozen import Frozen, encode
+from swarmlet.model.ids import NAME_PATTERN, RevisionHash
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+REPLICAS_MAX = 10_000
+"""More than the largest cluster we aim at can run; a typing error above it is refused, not scheduled."""
+
+
+class Mode(StrEnum):
+    REPLICATED = "replicated"
+    GLOBAL = "global"
+
+
+class PublishedPort(Frozen):
+    """`published` listens on every node and leads to `target` in a healthy task."""
+
+    target: Port
+    published: Port
+    host_address: str = ""
+    """The local address to listen on; empty means the node's proxy address."""
+    protocol: Literal["tcp"] = "tcp"
+
+
+class MountKind(StrEnum):
+    BIND = "bind"
+    VOLUME = "volume"
+    TMPFS = "tmpfs"
+
+
+class Mount(Frozen):
+    kind: MountKind
+    target: str
+    source: str = ""
+    """A host path (bind) or the volume's full name on its node (volume); empty for tmpfs and anonymous volumes."""
+    read_only: bool = False
+    size_bytes: int = 0
+    """tmpfs only; 0 leaves the size to the kernel."""
+
+
+class CommandProbe(Frozen):
+    kind: Literal["command"] = "command"
+    argv: tuple[str, ...]
+
+
+class HttpProbe(Frozen):
+    """Healthy on any status from 200 to 399."""
+
+    kind: Literal["http"] = "http"
+    port: Port
+    path: str = "/"
+
+
+class TcpProbe(Frozen):
+    """Healthy when the port accepts a connection."""
+
+    kind: Literal["tcp"] = "tcp"
+    port: Port
+
+
+Probe = Annotated[CommandProbe | HttpProbe | TcpProbe, Field(discriminator="kind")]
+
+
+class HealthCheck(Frozen):
+    """Defaults are Compose's (30 s, 30 s, 3, 0 s); before the first success probes run each `start_interval_s`."""
+
+    probe: Probe
+    interval_s: float = Field(default=30.0, gt=0)
+    timeout_s: float = Field(default=30.0, gt=0)
+    retries: int = Field(default=3, ge=1)
+    start_period_s: float = Field(default=0.0, ge=0)
+    start_interval_s: float = Field(default=0.5, gt=0)
+
+
+class RestartCondition(StrEnum):
+    NEVER = "no"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+class RestartPolicy(Frozen):
+    condition: RestartCondition = RestartCondition.ALWAYS
+    attempts_max: int = Field(default=0, ge=0)
+    """0 means without end. Counted since the task was last healthy for long enough."""
+
+
+class Resources(Frozen):
+    """0 means unset: no limit, or nothing reserved."""
+
+    cpus: float = Field(default=0.0, ge=0)
+    memory_bytes: int = Field(default=0, ge=0)
+    pids: int = Field(default=0, ge=0)
+
+
+class TaskTemplate(Frozen):
+    """All that a node needs to run one task."""
+
+    image: str = Field(min_length=1)
+    entrypoint: tuple[str, ...] | None = None
+    """None keeps the image's own; an empty tuple clears it."""
+    command: tuple[str, ...] | None = None
+    environment: dict[str, str] = Field(default_factory=dict)
+    ports: tuple[PublishedPort, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    health_check: HealthCheck | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    restart: RestartPolicy = RestartPolicy()
+    stop_grace_period_s: float = Field(default=10.0, ge=0)
+    user: str = ""
+    working_dir: str = ""
+    read_only: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    limits: Resources = Resources()
+    reservations: Resources = Resources()
+
+    def revision(self) -> RevisionHash:
+        """Equal templates have equal revisions, whatever the order of their mappings."""
+        canonical = self.model_copy(
+            update={
+                "environment": dict(sorted(self.environment.items())),
+                "labels": dict(sorted(self.labels.items())),
+            }
+        )
+        return RevisionHash(hashlib.sha256(encode(canonical)).hexdigest()[:12])
+
+
+class DependencyCondition(StrEnum):
+    STARTED = "service_started"
+    HEALTHY = "service_healthy"
+
+
+class ServiceSpec(Frozen):
+    name: Name
+    template: TaskTemplate
+    mode: Mode = Mode.REPLICATED
+    replicas: int = Field(default=1, ge=0, le=REPLICAS_MAX)
+    """Ignored where mode is global: one task on every node."""
+    depends_on: dict[str, DependencyCondition] = Field(default_factory=dict)
+    """Names of services of the same stack that start first."""
+
+
+class StackSpec(Frozen):
+    name: Name
+    services: dict[str, ServiceSpec]

@@ -1,0 +1,73 @@
+"""The store's objects, typed: what controllers, nodes and the API read instead of keys and bytes.
+
+`ClusterState` is derived from the store and nothing else; a peer keeps one up to date by feeding it every
+change. It is mutable for that reason and handed out for reading only.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from swarmlet.model.frozen import Frozen, decode
+from swarmlet.model.ids import NodeId, ServiceId, StackName, TaskId
+from swarmlet.model.objects import NODES, SERVICES, STACKS, TASKS, Node, Service, Stack, Task
+
+T = TypeVar("T", bound=Frozen)
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned(Generic[T]):
+    value: T
+    revision: int
+    """Store revision of the last modification: what a `Compare` for it must say."""
+
+
+@dataclass(slots=True)
+class ClusterState:
+    revision: int = 0
+    stacks: dict[StackName, Versioned[Stack]] = field(default_factory=dict)
+    services: dict[ServiceId, Versioned[Service]] = field(default_factory=dict)
+    tasks: dict[TaskId, Versioned[Task]] = field(default_factory=dict)
+    nodes: dict[NodeId, Versioned[Node]] = field(default_factory=dict)
+
+    def put(self, key: str, value: bytes, revision: int) -> None:
+        """Take over one written object. Keys of unknown kinds are left alone: a newer agent may have written them."""
+        prefix, _, name = key.partition("/")
+        match prefix + "/":
+            case p if p == STACKS:
+                self.stacks[StackName(name)] = Versioned(decode(Stack, value), revision)
+            case p if p == SERVICES:
+                self.services[ServiceId(name)] = Versioned(decode(Service, value), revision)
+            case p if p == TASKS:
+                self.tasks[TaskId(name)] = Versioned(decode(Task, value), revision)
+            case p if p == NODES:
+                self.nodes[NodeId(name)] = Versioned(decode(Node, value), revision)
+        self.revision = max(self.revision, revision)
+
+    def delete(self, key: str, revision: int) -> None:
+        prefix, _, name = key.partition("/")
+        match prefix + "/":
+            case p if p == STACKS:
+                self.stacks.pop(StackName(name), None)
+            case p if p == SERVICES:
+                self.services.pop(ServiceId(name), None)
+            case p if p == TASKS:
+                self.tasks.pop(TaskId(name), None)
+            case p if p == NODES:
+                self.nodes.pop(NodeId(name), None)
+        self.revision = max(self.revision, revision)
+
+    @classmethod
+    def of(cls, objects: Iterable[tuple[str, bytes, int]], revision: int) -> "ClusterState":
+        """A state from all of a store's (key, value, modification revision)."""
+        state = cls()
+        for key, value, modified in objects:
+            state.put(key, value, modified)
+        state.revision = revision
+        return state
+
+    def tasks_on(self, node: NodeId) -> list[Task]:
+        return [task.value for task in self.tasks.values() if task.value.node == node]
+
+    def tasks_of(self, service: ServiceId) -> list[Versioned[Task]]:
+        return [task for task in self.tasks.values() if task.value.service == service]
