@@ -1,0 +1,47 @@
+"""A task's log, from wherever it runs, a JSON object a line."""
+
+from contextlib import aclosing
+
+from aiohttp import web
+
+from swarmlet.api.problems import NotFound
+from swarmlet.api.routes import PEER
+from swarmlet.api.schema import LOG_LINES_TYPE, LogLineView
+from swarmlet.model.ids import TaskId
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/v1/tasks/{task}/logs")
+async def stream_logs(request: web.Request) -> web.StreamResponse:
+    """`tail=N`: only the last N lines so far; `follow=1`: go on with what comes."""
+    peer = request.app[PEER]
+    found = peer.consensus.replica.state.tasks.get(TaskId(request.match_info["task"]))
+    if found is None:
+        raise NotFound(f"no task has the id '{request.match_info['task']}'")
+    task = found.value
+    node = peer.moment().node_name(task.node)
+    response = web.StreamResponse(headers={"Content-Type": LOG_LINES_TYPE})
+    async with aclosing(peer.logs(task, _tail(request), bool(request.query.get("follow")))) as lines:
+        # The first line is awaited before the answer begins, so that a refusal is a problem document, not half a body.
+        first = await anext(lines, None)
+        await response.prepare(request)
+        if first is not None:
+            line = first
+            await response.write(_encode(task.id, node, line.at, line.stream, line.text))
+            async for line in lines:
+                await response.write(_encode(task.id, node, line.at, line.stream, line.text))
+    return response
+
+
+def _tail(request: web.Request) -> int | None:
+    text = request.query.get("tail")
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise web.HTTPBadRequest(text=f"tail: '{text}' is not a number of lines; write a whole number from 0")
+    return int(text)
+
+
+def _encode(task: str, node: str, at: float, stream: str, text: str) -> bytes:
+    return LogLineView(task=task, node=node, at=at, stream=stream, text=text).model_dump_json().encode() + b"\n"

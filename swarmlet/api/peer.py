@@ -1,0 +1,47 @@
+"""What the API needs of the peer that serves it: the agent hands one of these in."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from swarmlet.api.schema import RaftRole
+from swarmlet.api.views import Moment
+from swarmlet.cluster.consensus import Consensus
+from swarmlet.cluster.membership import Membership
+from swarmlet.model.ids import NodeId
+from swarmlet.model.objects import Task
+from swarmlet.runtime import LogLine
+
+Logs = Callable[[Task, int | None, bool], AsyncIterator[LogLine]]
+"""Log lines of a task, wherever it runs: (task, tail, follow)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    cluster: str
+    name: str
+    consensus: Consensus
+    membership: Membership
+    logs: Logs
+    problems: Callable[[], list[str]]
+    """What keeps this agent from doing its work, a line each; empty when all is well."""
+
+    @property
+    def node_id(self) -> NodeId:
+        return self.consensus.node_id
+
+    def moment(self) -> Moment:
+        return Moment(
+            state=self.consensus.replica.state,
+            observed=self.membership.observed(),
+            roles=self.roles(),
+            leader=self.consensus.leader_id,
+            now=time.time(),
+        )
+
+    def roles(self) -> dict[NodeId, RaftRole]:
+        membership = self.consensus.raft.membership
+        roles = dict.fromkeys(membership.learners, RaftRole.LEARNER) | dict.fromkeys(membership.voters, RaftRole.VOTER)
+        if (leader := self.consensus.leader_id) is not None:
+            roles[leader] = RaftRole.LEADER
+        return roles

@@ -1,0 +1,88 @@
+"""Every error the API can give, phrased once, as RFC 9457 problem documents."""
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import ValidationError
+
+from swarmlet.api.schema import PROBLEM_TYPE, Problem
+from swarmlet.cluster.consensus import NoLeader, NotLeader
+from swarmlet.cluster.sessions import TooManyWrites
+from swarmlet.controllers.stacks import (
+    GlobalServiceNotScalable,
+    PortConflict,
+    UnknownService,
+    UnknownStack,
+)
+from swarmlet.errors import SwarmletError
+from swarmlet.model.compose import ComposeError
+from swarmlet.store import LimitExceeded
+from swarmlet.transport import PeerTimeout, PeerUnavailable, RemoteError
+
+log = structlog.get_logger()
+
+RETRY_AFTER_S = 1
+STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
+    (NoLeader, 503, "No leader"),
+    (NotLeader, 503, "No leader"),
+    (TooManyWrites, 503, "Too busy"),
+    (PeerUnavailable, 502, "Peer not reachable"),
+    (PeerTimeout, 504, "Peer did not answer"),
+    (RemoteError, 502, "Peer refused"),
+    (ComposeError, 422, "Compose file refused"),
+    (LimitExceeded, 413, "Too large"),
+    (UnknownStack, 404, "Not found"),
+    (UnknownService, 404, "Not found"),
+    (PortConflict, 409, "Port taken"),
+    (GlobalServiceNotScalable, 409, "Not scalable"),
+    (SwarmletError, 409, "Refused"),
+)
+"""First match wins: a more special error comes first."""
+
+
+class NotFound(web.HTTPNotFound):
+    def __init__(self, what: str) -> None:
+        super().__init__(text=what)
+
+
+def problem_response(problem: Problem) -> web.Response:
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == 503 else None
+    return web.Response(
+        text=problem.model_dump_json(exclude_none=True),
+        status=problem.status,
+        content_type=PROBLEM_TYPE,
+        headers=headers,
+    )
+
+
+@web.middleware
+async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        detail = error.text or error.reason
+        return problem_response(Problem(title=error.reason, status=error.status, detail=detail))
+    except ValidationError as error:
+        return problem_response(Problem(title="Bad request", status=422, detail=_first_fault(error)))
+    except ComposeError as error:
+        return problem_response(
+            Problem(
+                title="Compose file refused",
+                status=422,
+                detail=str(error),
+                file=error.filename,
+                line=error.line,
+                column=error.column,
+            )
+        )
+    except SwarmletError as error:
+        status, title = next((code, title) for kind, code, title in STATUS_OF if isinstance(error, kind))
+        return problem_response(Problem(title=title, status=status, detail=str(error)))
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    return f"{place}: {fault['msg']}" if place else fault["msg"]

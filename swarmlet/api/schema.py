@@ -1,0 +1,189 @@
+"""What the API says and takes, as typed values. The command line depends on this module and on nothing else here."""
+
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+REVISION_HEADER = "Swarmlet-Revision"
+"""On every answer under /v1: the store revision it was derived from or that it made."""
+PROBLEM_TYPE = "application/problem+json"
+LOG_LINES_TYPE = "application/x-ndjson"
+
+T = TypeVar("T")
+
+
+class Schema(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Listing(Schema, Generic[T]):
+    revision: int
+    items: list[T]
+
+
+class RaftRole(StrEnum):
+    LEADER = "leader"
+    VOTER = "voter"
+    LEARNER = "learner"
+    NONE = "none"
+    """Not (yet) in the cluster's configuration."""
+
+
+class NodeView(Schema):
+    id: str
+    name: str
+    address: str
+    liveness: str
+    """What this peer's failure detector says: alive, suspect, dead, left."""
+    status: str
+    """What the leader last confirmed: up, down, left; empty before it did."""
+    role: RaftRole
+    version: str = ""
+    runtime: str = ""
+    architecture: str = ""
+    cpus: float = 0.0
+    memory_bytes: int = 0
+    labels: dict[str, str] = Field(default_factory=dict)
+    tasks: int = 0
+    """Tasks assigned to it that are to run."""
+
+
+class StatusView(Schema):
+    cluster: str
+    node: str
+    node_id: str
+    version: str
+    revision: int
+    term: int
+    role: RaftRole
+    leader: str | None
+    """The leader's node name; null while none is known."""
+    voters: list[str]
+    nodes_alive: int
+    nodes_total: int
+    services: int
+    tasks_wanted: int
+    tasks_ready: int
+    problems: list[str]
+    """What keeps this peer or the cluster from being as declared, a line each."""
+
+
+class ServiceState(StrEnum):
+    CONVERGED = "converged"
+    """Every wanted task is ready and of the current revision, and no other runs."""
+    PROGRESSING = "progressing"
+    STUCK = "stuck"
+    """It can't get on by itself: `problem` says why. It is still tried again."""
+
+
+class PortView(Schema):
+    published: int
+    target: int
+    host_address: str = ""
+
+
+class ServiceView(Schema):
+    id: str
+    stack: str
+    name: str
+    image: str
+    mode: str
+    wanted: int
+    ready: int
+    """Ready tasks of the current revision."""
+    outdated: int
+    """Tasks of an earlier revision that are still to run."""
+    revision: str
+    ports: list[PortView]
+    state: ServiceState
+    problem: str = ""
+    per_node: dict[str, str] = Field(default_factory=dict)
+
+
+class TaskView(Schema):
+    id: str
+    service: str
+    slot: int
+    node: str
+    node_id: str
+    image: str
+    revision: str
+    desired: str
+    phase: str
+    """As its node last said; `unknown` while that node isn't alive."""
+    health: str
+    ready: bool
+    message: str = ""
+    restarts: int = 0
+    exit_code: int | None = None
+    created_at: float
+    changed_at: float = 0.0
+
+
+class StackView(Schema):
+    name: str
+    revision: int
+    deployed_at: float
+    state: ServiceState
+    services: list[ServiceView]
+
+
+class DeployRequest(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    compose: str
+    """The Compose file's text."""
+    filename: str = "compose.yaml"
+    """How error messages name it."""
+    variables: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
+    """Contents of the env files it names, by the path as written there."""
+
+
+class DeployReply(Schema):
+    revision: int
+    changed: list[str]
+    """Ids of the services that were added, changed or removed; empty when nothing differs."""
+    warnings: list[str] = Field(default_factory=list)
+
+
+class ScaleRequest(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    replicas: int = Field(ge=0)
+
+
+class WriteReply(Schema):
+    revision: int
+
+
+class LogLineView(Schema):
+    task: str
+    node: str
+    at: float
+    stream: str
+    text: str
+
+
+class EventView(Schema):
+    """One line of the event stream. Agreed changes carry the revision they made, observed ones that of the moment."""
+
+    revision: int
+    kind: str
+    """`put` or `delete` (agreed), `task` or `node` (observed)."""
+    key: str
+    message: str
+    at: float
+
+
+class Problem(Schema):
+    """RFC 9457. `line` and `column` are there when the trouble has a place in a file."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None

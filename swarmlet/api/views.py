@@ -1,0 +1,201 @@
+"""Answers, derived from agreed state and observed state at one moment. Pure."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from swarmlet.api.schema import NodeView, PortView, RaftRole, ServiceState, ServiceView, StackView, TaskView
+from swarmlet.model.ids import NodeId, ServiceId, StackName
+from swarmlet.model.objects import Desired, NodeStatus, Service, Task
+from swarmlet.model.observed import Liveness, ObservedState, Phase, ServiceProblem, TaskStatus
+from swarmlet.model.spec import Mode
+from swarmlet.model.state import ClusterState
+
+HOPELESS_RESTARTS = 3
+"""So many restarts without getting ready, and a task counts as stuck (it is still tried again)."""
+IMAGE_PATIENCE_S = 3.0
+"""A task that waits this long with a reason (an image that can't be had) counts as stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Everything that a view is derived from."""
+
+    state: ClusterState
+    observed: ObservedState
+    roles: Mapping[NodeId, RaftRole]
+    leader: NodeId | None
+    now: float
+
+    def node_name(self, node: NodeId) -> str:
+        if (observed := self.observed.nodes.get(node)) is not None:
+            return observed.name
+        agreed = self.state.nodes.get(node)
+        return agreed.value.name if agreed else node
+
+    def status(self, task: Task) -> TaskStatus | None:
+        return self.observed.status(task.node, task.id)
+
+    def problem(self, service: ServiceId) -> ServiceProblem | None:
+        """As the present leader says it; what a former one said no longer counts."""
+        node = self.observed.nodes.get(self.leader) if self.leader else None
+        return node.problems.get(service) if node else None
+
+
+def node_views(moment: Moment) -> list[NodeView]:
+    tasks: dict[NodeId, int] = defaultdict(int)
+    for task in moment.state.tasks.values():
+        if task.value.desired is Desired.RUN:
+            tasks[task.value.node] += 1
+    ids = {*moment.observed.nodes, *moment.state.nodes}
+    return sorted((_node(moment, node, tasks[node]) for node in ids), key=lambda view: (view.name, view.id))
+
+
+def _node(moment: Moment, node: NodeId, tasks: int) -> NodeView:
+    observed, agreed = moment.observed.nodes.get(node), moment.state.nodes.get(node)
+    facts = observed.facts if observed else None
+    return NodeView(
+        id=node,
+        name=moment.node_name(node),
+        address=str(observed.address) if observed else "",
+        liveness=observed.liveness if observed else Liveness.DEAD,
+        status=agreed.value.status if agreed else "",
+        role=moment.roles.get(node, RaftRole.NONE),
+        version=facts.version if facts else "",
+        runtime=facts.runtime if facts else "",
+        architecture=facts.architecture if facts else "",
+        cpus=facts.cpus if facts else 0.0,
+        memory_bytes=facts.memory_bytes if facts else 0,
+        labels=facts.labels if facts else {},
+        tasks=tasks,
+    )
+
+
+def task_view(moment: Moment, task: Task) -> TaskView:
+    status = moment.status(task)
+    alive = moment.observed.liveness(task.node) in (Liveness.ALIVE, Liveness.SUSPECT)
+    phase = (status.phase if status else Phase.PENDING) if alive else "unknown"
+    return TaskView(
+        id=task.id,
+        service=task.service,
+        slot=task.slot,
+        node=moment.node_name(task.node),
+        node_id=task.node,
+        image=task.template.image,
+        revision=task.revision,
+        desired=task.desired,
+        phase=phase,
+        health=status.health if status and alive else "unknown",
+        ready=_ready(moment, task),
+        message=(status.message if status else "") or task.stop_reason,
+        restarts=status.restarts if status else 0,
+        exit_code=status.exit_code if status else None,
+        created_at=task.created_at,
+        changed_at=status.changed_at if status else 0.0,
+    )
+
+
+def task_views(moment: Moment, tasks: Iterable[Task]) -> list[TaskView]:
+    views = [task_view(moment, task) for task in tasks]
+    return sorted(views, key=lambda view: (view.service, view.slot, view.created_at, view.id))
+
+
+def service_views(moment: Moment) -> list[ServiceView]:
+    tasks: dict[ServiceId, list[Task]] = defaultdict(list)
+    for task in moment.state.tasks.values():
+        tasks[task.value.service].append(task.value)
+    services = (found.value for found in moment.state.services.values())
+    return sorted((service_view(moment, service, tasks[service.id]) for service in services), key=lambda view: view.id)
+
+
+def service_view(moment: Moment, service: Service, tasks: list[Task]) -> ServiceView:
+    running = [task for task in tasks if task.desired is Desired.RUN]
+    current = [task for task in running if task.revision == service.revision]
+    wanted = _wanted(moment, service)
+    fulfilled = [task for task in current if _ready(moment, task) or _ended_as_declared(moment, task)]
+    outdated = len(running) - len(current)
+    placement = moment.problem(service.id)
+    trouble = placement.message if placement else _trouble(moment, current)
+    if len(fulfilled) == wanted == len(current) and not outdated:
+        state, trouble = ServiceState.CONVERGED, ""
+    else:
+        state = ServiceState.STUCK if trouble and _hopeless(moment, current, placement) else ServiceState.PROGRESSING
+    template = service.spec.template
+    return ServiceView(
+        id=service.id,
+        stack=service.stack,
+        name=service.spec.name,
+        image=template.image,
+        mode=service.spec.mode,
+        wanted=wanted,
+        ready=len(fulfilled),
+        outdated=outdated,
+        revision=service.revision,
+        ports=[
+            PortView(published=port.published, target=port.target, host_address=port.host_address)
+            for port in template.ports
+        ],
+        state=state,
+        problem=trouble,
+        per_node=placement.per_node if placement else {},
+    )
+
+
+def stack_view(moment: Moment, name: StackName) -> StackView | None:
+    found = moment.state.stacks.get(name)
+    if found is None:
+        return None
+    services = [view for view in service_views(moment) if view.stack == name]
+    states = {view.state for view in services}
+    state = next(
+        (worst for worst in (ServiceState.STUCK, ServiceState.PROGRESSING) if worst in states), ServiceState.CONVERGED
+    )
+    return StackView(
+        name=name,
+        revision=found.revision,
+        deployed_at=found.value.deployed_at,
+        state=state,
+        services=services,
+    )
+
+
+def _wanted(moment: Moment, service: Service) -> int:
+    if service.spec.mode is Mode.REPLICATED:
+        return service.spec.replicas
+    return sum(1 for node in moment.state.nodes.values() if node.value.status is NodeStatus.UP)
+
+
+def _ready(moment: Moment, task: Task) -> bool:
+    status = moment.status(task)
+    return status is not None and status.ready and moment.observed.liveness(task.node) is Liveness.ALIVE
+
+
+def _ended_as_declared(moment: Moment, task: Task) -> bool:
+    status = moment.status(task)
+    return status is not None and status.phase is Phase.EXITED
+
+
+def _trouble(moment: Moment, tasks: list[Task]) -> str:
+    """What the tasks that aren't ready say, the most frequent word first."""
+    said: dict[str, int] = defaultdict(int)
+    for task in tasks:
+        status = moment.status(task)
+        if status and status.message and not status.ready:
+            said[status.message] += 1
+    return max(said, key=lambda message: said[message]) if said else ""
+
+
+def _hopeless(moment: Moment, tasks: list[Task], placement: ServiceProblem | None) -> bool:
+    if placement and placement.per_node:
+        return True
+    for task in tasks:
+        status = moment.status(task)
+        if status is None or status.ready:
+            continue
+        waits_s = moment.now - status.changed_at if status.changed_at else math.inf
+        if status.restarts >= HOPELESS_RESTARTS:
+            return True
+        if status.phase is Phase.PENDING and status.message and waits_s >= IMAGE_PATIENCE_S:
+            return True
+    return False

@@ -1,0 +1,72 @@
+"""Tables for people, JSON for programs: the same values either way."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import typer
+from pydantic import BaseModel, TypeAdapter
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How to print: for people or for programs.")]
+
+Columns = Sequence[tuple[str, Callable[[ModelT], object]]]
+
+STYLES = {
+    "alive": "green", "up": "green", "converged": "green", "healthy": "green", "ready": "green", "running": "green",
+    "suspect": "yellow", "progressing": "yellow", "backoff": "yellow", "pulling": "yellow", "starting": "yellow",
+    "dead": "red", "down": "red", "stuck": "red", "unhealthy": "red", "left": "dim", "stopped": "dim", "exited": "dim",
+}  # fmt: skip
+
+
+def show_json(value: BaseModel | Sequence[BaseModel]) -> None:
+    kind: TypeAdapter[object] = TypeAdapter(object)
+    plain = (
+        value.model_dump(mode="json")
+        if isinstance(value, BaseModel)
+        else [one.model_dump(mode="json") for one in value]
+    )
+    sys.stdout.write(kind.dump_json(plain, indent=2).decode() + "\n")
+
+
+def show_table(items: Sequence[ModelT], columns: Columns[ModelT], output: Output) -> None:
+    if output is Output.JSON:
+        show_json(items)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title, _ in columns:
+        table.add_column(title, overflow="fold")
+    for item in items:
+        cells = [str(value(item)) for _, value in columns]
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
+    # Where nobody's terminal sets a width, lines are not broken: programs and logs read them.
+    console = Console() if sys.stdout.isatty() else Console(width=500, no_color=True)
+    console.print(table)
+
+
+def age(since: float) -> str:
+    """A wall time as people say it: '5 s', '12 min', '3 h', '2 d' ago."""
+    if not since:
+        return "-"
+    seconds = max(0.0, time.time() - since)
+    for limit, unit, size in ((120, "s", 1), (7_200, "min", 60), (172_800, "h", 3_600)):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def size(size_bytes: int) -> str:
+    return f"{size_bytes / 1024**3:.1f} GiB"
