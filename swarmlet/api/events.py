@@ -13,7 +13,7 @@ from aiohttp import web
 from swarmlet.api.peer import Peer
 from swarmlet.api.routes import PEER
 from swarmlet.api.schema import EventView
-from swarmlet.cluster.signal import listening, wait_at_most
+from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.model.observed import ObservedState
 from swarmlet.store import Compacted
 

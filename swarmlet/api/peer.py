@@ -1,18 +1,18 @@
 """What the API needs of the peer that serves it: the agent hands one of these in."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from swarmlet.api.schema import RaftRole
 from swarmlet.api.views import Moment
-from swarmlet.cluster.consensus import Consensus
-from swarmlet.cluster.membership import Membership
+from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.membership import Membership
 from swarmlet.model.ids import NodeId
 from swarmlet.model.objects import Task
-from swarmlet.runtime import LogLine
+from swarmlet.runtime.interface import LogLine
 
-Logs = Callable[[Task, int | None, bool], AsyncIterator[LogLine]]
+Logs = Callable[[Task, int | None, bool], AsyncGenerator[LogLine, None]]
 """Log lines of a task, wherever it runs: (task, tail, follow)."""
 
 

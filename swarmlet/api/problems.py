@@ -6,17 +6,13 @@ from aiohttp.typedefs import Handler
 from pydantic import ValidationError
 
 from swarmlet.api.schema import PROBLEM_TYPE, Problem
-from swarmlet.cluster.consensus import NoLeader, NotLeader
-from swarmlet.cluster.sessions import TooManyWrites
-from swarmlet.controllers.stacks import (
-    GlobalServiceNotScalable,
-    PortConflict,
-    UnknownService,
-    UnknownStack,
-)
+from swarmlet.controllers.stack_errors import PortConflict, StackRefused, UnknownService, UnknownStack
+from swarmlet.drivers.consensus import NoLeader, NotLeader
+from swarmlet.drivers.sessions import TooManyWrites
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import ComposeError
-from swarmlet.store import LimitExceeded
+from swarmlet.node.errors import UnknownTask
+from swarmlet.store import TransactionRefused
 from swarmlet.transport import PeerTimeout, PeerUnavailable, RemoteError
 
 log = structlog.get_logger()
@@ -30,11 +26,12 @@ STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (PeerTimeout, 504, "Peer did not answer"),
     (RemoteError, 502, "Peer refused"),
     (ComposeError, 422, "Compose file refused"),
-    (LimitExceeded, 413, "Too large"),
+    (TransactionRefused, 413, "Too large"),
     (UnknownStack, 404, "Not found"),
     (UnknownService, 404, "Not found"),
     (PortConflict, 409, "Port taken"),
-    (GlobalServiceNotScalable, 409, "Not scalable"),
+    (StackRefused, 422, "Refused"),
+    (UnknownTask, 404, "Not found"),
     (SwarmletError, 409, "Refused"),
 )
 """First match wins: a more special error comes first."""

@@ -26,6 +26,7 @@ from swarmlet.api.schema import (
     WriteReply,
 )
 from swarmlet.controllers import stacks
+from swarmlet.controllers.stack_errors import UnknownService, UnknownStack
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import parse_stack
 from swarmlet.model.ids import ServiceId, StackName, TaskId
@@ -136,7 +137,7 @@ async def get_service(request: web.Request) -> web.Response:
 def _service(moment: views.Moment, service: ServiceId) -> ServiceView:
     found = moment.state.services.get(service)
     if found is None:
-        raise stacks.UnknownService(service)
+        raise UnknownService(service, tuple(sorted(moment.state.services)))
     tasks = [task.value for task in moment.state.tasks_of(service)]
     return views.service_view(moment, found.value, tasks)
 
@@ -189,7 +190,7 @@ async def get_stack(request: web.Request) -> web.Response:
     name = StackName(request.match_info["stack"])
     view = views.stack_view(moment, name)
     if view is None:
-        raise stacks.UnknownStack(name)
+        raise UnknownStack(name, tuple(sorted(moment.state.stacks)))
     return answer(view, moment.state.revision)
 
 

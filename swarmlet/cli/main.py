@@ -73,10 +73,11 @@ def config_check(
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key.")] = None,
 ) -> None:
     """Say whether an agent on this host could start with this file. Writes nothing."""
-    from swarmlet.config import Config, check_addresses
+    from swarmlet.config import Config, check_addresses, check_data_dir
 
     loaded = Config.load(file, settings or [])
     check_addresses(loaded)
+    check_data_dir(loaded)
     print(f"{file}: good: node '{loaded.name}' of cluster '{loaded.cluster}'")
 
 

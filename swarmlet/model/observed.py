@@ -1,7 +1,7 @@
 """What is really going on: the records that each node writes about itself and gossips (observed state).
 
 A node publishes one `NodeFacts` under the record key `facts`, and one `TaskStatus` per task under
-`task/ID`. Only the owner writes its record; every peer holds a copy of all of them.
+`task/ID`; the leader adds a `ServiceProblem` under `problem/SERVICE` for each service it can't bring about. Only the owner writes its record; every peer holds a copy of all of them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,7 @@ from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, TaskId
 
 FACTS_KEY = "facts"
 TASK_KEY_PREFIX = "task/"
+PROBLEM_KEY_PREFIX = "problem/"
 
 
 class Address(NamedTuple):
@@ -93,6 +94,15 @@ class TaskStatus(Frozen):
         return self.phase is Phase.RUNNING and self.health is Health.HEALTHY
 
 
+class ServiceProblem(Frozen):
+    """Why a service is not (yet) as declared, in the leader's words."""
+
+    service: ServiceId
+    message: str
+    per_node: dict[str, str] = Field(default_factory=dict)
+    """By node name: why that node was refused; empty where the problem is not one of placement."""
+
+
 class NodeFacts(Frozen):
     """What a node says of itself; changes seldom."""
 
@@ -117,6 +127,7 @@ class ObservedNode:
     facts: NodeFacts | None = None
     """None until its record arrived."""
     tasks: Mapping[TaskId, TaskStatus] = field(default_factory=dict)
+    problems: Mapping[ServiceId, ServiceProblem] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from lab.cluster import Cluster, cluster
 from lab.hosts import why_no_namespaces
 

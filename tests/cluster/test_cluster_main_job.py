@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from lab.cluster import EXAMPLE, Agent, ApiFailure, Cluster, ask, eventually, kill_container
 from lab.hosts import NamespaceHost
 from lab.workspace import run
@@ -113,7 +114,7 @@ def test_containers_of_others_are_never_touched(hello: Cluster) -> None:
     assert isinstance(host, NamespaceHost)
     run(*host.podman(), "run", "-d", "--name", "mine", "--network", "none", "swarmlet-demo:latest", "sleep", "600")
     orphan = [
-        "--label=io.swarmlet.cluster=swarmlet",
+        "--label=io.swarmlet.drivers=swarmlet",
         f"--label=io.swarmlet.node={hello.agents[0].get('/v1/status')['node_id']}",
         "--label=io.swarmlet.task=000000000000",
         "--label=io.swarmlet.service=gone.gone",
@@ -171,10 +172,11 @@ def test_a_write_is_accepted_after_the_leader_is_killed(hello: Cluster) -> None:
     leader.kill()
 
     def accepted() -> bool:
-        survivor.request("PATCH", "/v1/services/hello.counter", {"replicas": 1}, timeout_s=3)
+        survivor.request("PATCH", f"/v1/services/{WEB}", {"replicas": REPLICAS + 1}, timeout_s=3)
         return survivor.get("/v1/status")["term"] > term
 
     eventually("a write is accepted in a later term", accepted)
+    survivor.cli("scale", WEB, str(REPLICAS))
     restore(hello)
 
 
@@ -201,7 +203,7 @@ def test_without_a_quorum_writes_are_refused_in_time_and_traffic_goes_on(hello: 
 
     def refused() -> bool:
         try:
-            alone.request("PATCH", "/v1/services/hello.counter", {"replicas": 1}, timeout_s=10)
+            alone.request("PATCH", "/v1/services/hello.counter", {"replicas": 2}, timeout_s=10)
         except ApiFailure as error:
             return error.status == 503
         return False

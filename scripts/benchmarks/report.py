@@ -1,0 +1,67 @@
+"""A benchmark's result: rows of a value, the peer's value beside it, and the bar where there is one."""
+
+import json
+import statistics
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parents[2] / "bench/results"
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    value: float
+    unit: str
+    peer: str = ""
+    peer_value: float | None = None
+    bar: str = ""
+    met: bool | None = None
+    """None where no bar is set."""
+    samples: list[float] = field(default_factory=list)
+
+
+def row(
+    name: str, samples: list[float], unit: str, *, peer: str = "", peer_samples: list[float] | None = None,
+    at_most: float | None = None,
+) -> Row:  # fmt: skip
+    """A row of medians; `at_most` is the bar for the value itself."""
+    value = statistics.median(samples)
+    return Row(
+        name,
+        round(value, 3),
+        unit,
+        peer,
+        round(statistics.median(peer_samples), 3) if peer_samples else None,
+        f"≤ {at_most:g} {unit}" if at_most is not None else "",
+        value <= at_most if at_most is not None else None,
+        [round(sample, 3) for sample in samples],
+    )
+
+
+def ratio_row(name: str, samples: list[float], peer: str, peer_samples: list[float], at_most: float) -> Row:
+    """A row of ratios pair by pair, as they were measured one after the other."""
+    ratios = [ours / theirs for ours, theirs in zip(samples, peer_samples, strict=True)]
+    value = statistics.median(ratios)
+    return Row(
+        name, round(value, 3), "×", peer, 1.0, f"≤ {at_most:g} ×", value <= at_most, [round(one, 3) for one in ratios]
+    )
+
+
+def finish(name: str, rows: list[Row]) -> int:
+    """Print the table, write the JSON; the exit status: 1 if a bar is missed."""
+    width = max(len(one.name) for one in rows)
+    print(f"\n{'':{width}}  {'swarmlet':>10}  {'peer':>10}  {'ratio':>6}  bar")
+    for one in rows:
+        peer = f"{one.peer_value:.2f}" if one.peer_value is not None else "-"
+        ratio = f"{one.value / one.peer_value:.2f}" if one.peer_value else "-"
+        verdict = "" if one.met is None else ("met" if one.met else "MISSED")
+        print(
+            f"{one.name:{width}}  {one.value:>8.2f} {one.unit:<2} {peer:>10}  {ratio:>6}  "
+            f"{one.bar} {verdict} {one.peer}"
+        )
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps([asdict(one) for one in rows], indent=2, ensure_ascii=False) + "\n")
+    print(f"\nwritten: {path.relative_to(RESULTS.parents[1])}")
+    return 1 if any(one.met is False for one in rows) else 0

@@ -1,0 +1,358 @@
+"""The one place where all of it is wired together: the parts of an agent, what each hears of the others, their order.
+
+Nothing is decided here. Before anything is written, the configuration is checked: addresses, data directory, key.
+"""
+
+import asyncio
+import platform
+import signal
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from random import SystemRandom
+from typing import Any
+
+import msgpack
+import structlog
+import uvloop
+
+import swarmlet
+from swarmlet.api.peer import Peer
+from swarmlet.api.server import make_app, serve
+from swarmlet.config import Config, advertised_address, check_addresses, check_data_dir
+from swarmlet.counting import counters_of
+from swarmlet.dataplane.proxy import Proxy
+from swarmlet.dataplane.relay import RelayServer
+from swarmlet.dataplane.routes import RouteTable
+from swarmlet.drivers.consensus import Consensus, NoLeader
+from swarmlet.drivers.formation import Formation
+from swarmlet.drivers.leadership import Leadership
+from swarmlet.drivers.membership import Membership
+from swarmlet.drivers.signal import listening, wait_at_most
+from swarmlet.errors import SwarmletError
+from swarmlet.gossip import Gossip, GossipSettings, LocalIdentity
+from swarmlet.logging import configure_logging
+from swarmlet.model.ids import NodeId, TaskId
+from swarmlet.model.objects import Task
+from swarmlet.model.observed import Address, Liveness, NodeFacts
+from swarmlet.model.spec import Resources
+from swarmlet.node.loop import NodeLoop
+from swarmlet.node.watchdog import Watchdog
+from swarmlet.raft import RaftSettings
+from swarmlet.runtime.choice import open_runtime
+from swarmlet.runtime.interface import LogLine, Runtime
+from swarmlet.security.keys import ClusterKey, load_key, load_or_make_key, load_token
+from swarmlet.security.peer_tls import PeerCredentials
+from swarmlet.security.seal import DatagramSealer
+from swarmlet.storage import DataDirectory, RaftStorage
+from swarmlet.transport import DatagramEndpoint, PeerNetwork
+
+NODE_LOGS = "node.logs"
+HANDOVER_S = 1.0
+"""A leader that stops waits so long for another one to take over."""
+
+log = structlog.get_logger()
+
+
+def run_agent(config: Config) -> int:
+    """Run until SIGTERM or SIGINT; the process's exit status. Raises `ConfigError` before anything is written."""
+    check_addresses(config)
+    check_data_dir(config)
+    key = _given_key(config)
+    token = load_token(config.api.token_file) if config.api.token_file else None
+    configure_logging(config.log.level, config.log.format)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(config, key, token))
+    except SwarmletError as error:
+        return _failed([error])
+    except BaseExceptionGroup as group:
+        expected, unexpected = group.split(SwarmletError)
+        if expected is None or unexpected is not None:
+            raise
+        return _failed(_leaves(expected))
+    return 0
+
+
+def _failed(errors: Sequence[BaseException]) -> int:
+    for error in errors:
+        print(f"swarmlet: {error}", file=sys.stderr)
+    return 1
+
+
+def _given_key(config: Config) -> ClusterKey | None:
+    """The cluster key that the configuration names; None where the agent is to make its own."""
+    if config.key_file is None:
+        return None
+    try:
+        return load_key(config.key_file)
+    except SwarmletError as error:
+        raise config.error("key_file", str(error)) from error
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]
+
+
+async def _run(config: Config, key: ClusterKey | None, token: str | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Agent.opened(config, key, token) as agent:
+        await agent.run(stop)
+
+
+class Agent:
+    """The parts of one agent. `opened` builds and connects them; `run` runs them until it is told to stop."""
+
+    def __init__(
+        self, config: Config, data: DataDirectory, key: ClusterKey, runtime: Runtime, offered: Resources
+    ) -> None:
+        rng = SystemRandom()
+        self.config, self.data, self.runtime, self._offered = config, data, runtime, offered
+        self.node_id = data.node_id
+        self._known_peers = data.load_peers()
+        self.network = PeerNetwork(
+            self.node_id, PeerCredentials.create(key, self.node_id), config.address, self._address_of
+        )
+        self.datagrams = DatagramEndpoint(
+            config.address,
+            DatagramSealer(key, config.cluster),
+            lambda source, payload: self.membership.on_datagram(source, payload),
+            lambda address: self.membership.on_unreachable(address),
+        )
+        now = asyncio.get_running_loop().time()
+        identity = LocalIdentity(self.node_id, config.name, advertised_address(config), config.cluster)
+        gossip = Gossip(identity, _gossip_settings(config), rng, now, generation=data.next_generation())
+        self.membership = Membership(gossip, self.datagrams, self.network)
+        self.storage = RaftStorage.open(data.raft_log)
+        self.consensus = Consensus(
+            self.node_id, _raft_settings(config), self.storage, self.network, rng, config.raft.snapshot_every
+        )
+        self.formation = Formation(config.bootstrap_expect, data, self.consensus, self.membership, self.network)
+        self.leadership = Leadership(self.consensus, self.membership)
+        self.node_loop = NodeLoop(
+            self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
+        )
+        self.proxy = Proxy(self.node_id, config.proxy.listen_address, self.network.open_relay)
+        self.relay = RelayServer(self._local_endpoint)
+        self.watchdog = Watchdog()
+        self.network.on_relay(self.relay)
+        self.network.on_stream(NODE_LOGS, self._serve_logs)
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, config: Config, key: ClusterKey | None, token: str | None) -> AsyncIterator["Agent"]:
+        async with AsyncExitStack() as stack:
+            data = stack.enter_context(DataDirectory.open(config.data_dir, config.cluster, config.name))
+            cluster_key = key or load_or_make_key(config.cluster_key_path)
+            runtime = await open_runtime(
+                config.runtime.kind,
+                podman_socket=config.runtime.podman_socket,
+                workers=config.runtime.workers,
+                images_dir=config.runtime.images_dir,
+                state_dir=data.path,
+                cluster=config.cluster,
+                node_id=data.node_id,
+            )
+            stack.push_async_callback(runtime.close)
+            agent = cls(config, data, cluster_key, runtime, await _offered(config, runtime))
+            stack.callback(agent.storage.close)
+            await stack.enter_async_context(agent.network)
+            await stack.enter_async_context(agent.datagrams)
+            stack.push_async_callback(agent.proxy.close)
+            app = make_app(agent.peer(), token, agent.counters)
+            await stack.enter_async_context(serve(app, config.api.listen, config.api.unix))
+            stack.enter_context(agent.watchdog)
+            yield agent
+
+    def peer(self) -> Peer:
+        """What the API sees of this agent."""
+        return Peer(
+            cluster=self.config.cluster,
+            name=self.config.name,
+            consensus=self.consensus,
+            membership=self.membership,
+            logs=self._logs,
+            problems=self._problems,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        if not (self.consensus.formed or self.config.bootstrap or self.config.bootstrap_expect or self.config.join):
+            log.warning("nobody_to_join", hint="give join, bootstrap or bootstrap_expect in the configuration")
+        log.info("agent_started", node=self.node_id, name=self.config.name, version=swarmlet.__version__)
+        if self.config.bootstrap and not self.consensus.formed:
+            self.consensus.bootstrap()
+        self._publish_facts()
+        self.membership.join((*self.config.join, *self._known_peers.values()))
+        parts: tuple[Coroutine[Any, Any, None], ...] = (
+            self.consensus.run(),
+            self.membership.run(),
+            self.formation.run(),
+            self.leadership.run(),
+            self.node_loop.run(),
+            self._feed_node_loop(),
+            self._feed_proxy(),
+            self._keep_facts(),
+            self._keep_peers(),
+        )
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(part) for part in parts]
+            await stop.wait()
+            log.info("agent_stopping", node=self.node_id)
+            await self._hand_over()
+            self.membership.leave()
+            for task in running:
+                task.cancel()
+
+    async def _hand_over(self) -> None:
+        if not self.consensus.is_leader:
+            return
+        with listening(self.consensus.role_changed) as changed:
+            self.consensus.transfer_leadership()
+            if self.consensus.is_leader:
+                await wait_at_most(changed, HANDOVER_S)
+
+    # What one part hears of another
+
+    async def _feed_node_loop(self) -> None:
+        """This node's assignments, once it is certain that they are not an old copy: before that nothing is stopped."""
+        while True:
+            try:
+                await self.consensus.barrier()
+                break
+            except NoLeader as error:
+                log.info("waiting_for_a_leader", error=str(error))
+        with listening(self.consensus.replica.changed) as changed:
+            while True:
+                changed.clear()
+                self.node_loop.desired(self.consensus.replica.state.tasks_on(self.node_id))
+                await changed.wait()
+
+    async def _feed_proxy(self) -> None:
+        signals = (self.consensus.replica.changed, self.membership.changed)
+        shown: RouteTable | None = None
+        with listening(*signals) as changed:
+            while True:
+                changed.clear()
+                table = RouteTable.of(self.consensus.replica.state, self.membership.observed(), self.node_id)
+                if table != shown or self.proxy.problems():
+                    await self.proxy.update(table)
+                    shown = table
+                await changed.wait()
+
+    async def _keep_facts(self) -> None:
+        with listening(self.consensus.role_changed) as changed:
+            while not self.consensus.formed:
+                changed.clear()
+                await wait_at_most(changed, 1.0)
+        self._publish_facts()
+
+    def _publish_facts(self) -> None:
+        config = self.config
+        self.membership.publish_facts(
+            NodeFacts(
+                name=config.name,
+                version=swarmlet.__version__,
+                runtime=self.runtime.name,
+                architecture=platform.machine(),
+                cpus=self._offered.cpus,
+                memory_bytes=self._offered.memory_bytes,
+                labels=config.labels,
+                bootstrap_expect=0 if self.consensus.formed else config.bootstrap_expect,
+            )
+        )
+
+    async def _keep_peers(self) -> None:
+        """Where the others are, on disk: a restarted agent finds them without its `join` list."""
+        with listening(self.membership.liveness_changed) as changed:
+            while True:
+                await changed.wait()
+                changed.clear()
+                self._known_peers |= {
+                    member.node_id: member.address
+                    for member in self.membership.members().values()
+                    if member.node_id != self.node_id and member.liveness is Liveness.ALIVE
+                }
+                await asyncio.to_thread(self.data.save_peers, dict(self._known_peers))
+
+    def _address_of(self, node: NodeId) -> Address | None:
+        return self.membership.address(node) or self._known_peers.get(node)
+
+    def _local_endpoint(self, task: TaskId, target_port: int) -> Address | None:
+        status = self.node_loop.statuses().get(task)
+        for endpoint in status.endpoints if status else ():
+            if endpoint.target_port == target_port:
+                return Address(endpoint.host, endpoint.port)
+        return None
+
+    # Logs, here or from the task's node
+
+    async def _logs(self, task: Task, tail: int | None, follow: bool) -> AsyncGenerator[LogLine, None]:
+        if task.node == self.node_id:
+            async for line in self.node_loop.task_logs(task.id, tail, follow):
+                yield line
+            return
+        request: bytes = msgpack.packb((task.id, tail, follow))
+        async with aclosing(self.network.stream(task.node, NODE_LOGS, request)) as lines:
+            async for body in lines:
+                at, stream, text = msgpack.unpackb(body)
+                yield LogLine(at, stream, text)
+
+    async def _serve_logs(self, _sender: NodeId, body: bytes) -> AsyncGenerator[bytes, None]:
+        task, tail, follow = msgpack.unpackb(body)
+        async for line in self.node_loop.task_logs(TaskId(task), tail, follow):
+            yield msgpack.packb((line.at, line.stream, line.text))
+
+    # What people see
+
+    def _problems(self) -> list[str]:
+        problems = [str(problem) for problem in self.proxy.problems()]
+        if not self.consensus.formed:
+            problems.append("this node does not belong to a cluster yet: no peer has added it")
+        elif self.consensus.leader_id is None:
+            problems.append("no leader: nothing can be changed until a majority of voters is back")
+        return problems
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        return {
+            "datagrams": counters_of(self.datagrams.counters),
+            "peers": counters_of(self.network.counters),
+            "gossip": counters_of(self.membership.counters),
+            "leader": self.leadership.counters,
+            "proxy": counters_of(self.proxy.counters),
+            "watchdog": {"event_loop_stalls": self.watchdog.stalls},
+        }
+
+
+def _raft_settings(config: Config) -> RaftSettings:
+    timing = config.raft
+    return RaftSettings(
+        heartbeat_interval_s=timing.heartbeat_s,
+        election_timeout_min_s=timing.election_min_s,
+        election_timeout_max_s=timing.election_max_s,
+    )
+
+
+def _gossip_settings(config: Config) -> GossipSettings:
+    timing = config.gossip
+    return GossipSettings(
+        probe_interval_s=timing.probe_interval_s,
+        probe_timeout_max_s=timing.probe_timeout_s,
+        indirect_probes=timing.indirect_probes,
+        suspicion_max_s=timing.suspicion_s,
+        suspicion_min_s=timing.suspicion_s / 2,
+    )
+
+
+async def _offered(config: Config, runtime: Runtime) -> Resources:
+    """What this node offers to tasks: what the runtime reports, or what the configuration says instead."""
+    capacity = await runtime.capacity()
+    return Resources(
+        cpus=config.resources.cpus or capacity.cpus, memory_bytes=config.resources.memory or capacity.memory_bytes
+    )

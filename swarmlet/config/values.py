@@ -1,0 +1,132 @@
+"""The kinds of value a configuration has beyond TOML's own: addresses, sizes, paths, names.
+
+Each parser takes what stands in the file, or a ready value, and raises `ValueError` with what would be right.
+"""
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo
+
+from swarmlet.model.ids import NAME_PATTERN
+from swarmlet.model.observed import Address
+
+API_PORT = 8420
+PEER_PORT = 8421
+SIZE_UNITS_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+
+
+def parse_address(value: object, default_port: int) -> Address:
+    """`IP`, `IP:port`, `IPv6` or `[IPv6]:port`."""
+    if isinstance(value, Address):
+        return value
+    wanted = f'must be an IP address with or without a port, as in "10.77.0.1:{default_port}" or "[fd00::1]"'
+    if not isinstance(value, str):
+        raise ValueError(wanted)
+    host, port = _split(value.strip(), str(default_port))
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        named = ", not a host name" if re.search("[g-zG-Z]", host) else ""
+        raise ValueError(wanted + named) from None
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise ValueError(f"{wanted}; a port is a number from 1 to 65535")
+    return Address(str(ip), int(port))
+
+
+def _split(text: str, default_port: str) -> tuple[str, str]:
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        return host, rest.removeprefix(":") if rest.startswith(":") else (rest or default_port)
+    if text.count(":") == 1:
+        host, _, port = text.partition(":")
+        return host, port
+    return text, default_port
+
+
+def _ip_only(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError('must be an IP address without a port, as in "0.0.0.0"') from None
+
+
+def parse_size(value: object) -> int:
+    """Bytes, or a number with a unit: "512MiB", "4g". Units are powers of 1024, as in Compose."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = (
+        re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", value.strip().lower()) if isinstance(value, str) else None
+    )
+    if found is None:
+        raise ValueError('must be a number of bytes, or a size as in "512MiB" or "4g"')
+    return int(float(found[1]) * SIZE_UNITS_BYTES[found[2]])
+
+
+def parse_path(value: object, info: ValidationInfo) -> Path:
+    """A relative path starts at the configuration file; `~` is the user's home."""
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError('must be a path in quotes, as in "/etc/swarmlet/file"')
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"can't be resolved: {error}") from None
+    directory = info.context.get("directory") if isinstance(info.context, Mapping) else None
+    return directory / path if isinstance(directory, Path) else path
+
+
+def parse_socket(value: object, info: ValidationInfo) -> Path | None:
+    """A Unix socket's path; an empty text means none."""
+    return None if value is None or value == "" else parse_path(value, info)
+
+
+def _check_name(value: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, value):
+        raise ValueError(
+            "must be 1 to 63 of a-z, 0-9, '-' and '_', beginning and ending with a letter or a digit, as in \"node1\""
+        )
+    return value
+
+
+def _check_podman_socket(value: str) -> str:
+    if not re.fullmatch(r"unix:///.+", value):
+        raise ValueError('must be the absolute path of a Unix socket, as in "unix:///run/podman/podman.sock"')
+    return value
+
+
+PeerAddress = Annotated[Address, PlainValidator(lambda value: parse_address(value, PEER_PORT))]
+ApiAddress = Annotated[Address, PlainValidator(lambda value: parse_address(value, API_PORT))]
+IpAddress = Annotated[str, AfterValidator(_ip_only)]
+SizeBytes = Annotated[int, BeforeValidator(parse_size)]
+FilePath = Annotated[Path, PlainValidator(parse_path)]
+SocketPath = Annotated[Path | None, PlainValidator(parse_socket)]
+Name = Annotated[str, AfterValidator(_check_name)]
+PodmanSocket = Annotated[str, AfterValidator(_check_podman_socket)]
+
+
+def toml_text(value: Any) -> str:
+    """A value as it would stand in the file."""
+    match value:
+        case None:
+            return '""'
+        case bool():
+            return "true" if value else "false"
+        case Address() | Path():
+            return json.dumps(str(value), ensure_ascii=False)
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case Mapping():
+            inside = ", ".join(f"{_key_text(str(key))} = {toml_text(item)}" for key, item in value.items())
+            return f"{{ {inside} }}" if inside else "{}"
+        case list() | tuple():
+            return "[" + ", ".join(toml_text(item) for item in value) + "]"
+        case _:
+            return str(value)
+
+
+def _key_text(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)

@@ -1,0 +1,91 @@
+"""Nodes: what the failure detector says becomes what the cluster has agreed on.
+
+Rules: a member seen alive is UP (and gets its object when it is new), DEAD is DOWN, LEFT is LEFT; SUSPECT
+changes nothing, and neither does silence about a node, unless the leader has listened for long enough. An
+object is written only when it differs. Decisions about tasks are made with the nodes as they will be, in the
+same transaction as the change of the node, so that a lost node costs one commit and not two.
+"""
+
+from dataclasses import dataclass
+
+from swarmlet.controllers.outcome import ControllerSettings
+from swarmlet.model.ids import NodeId
+from swarmlet.model.objects import Node, NodeStatus
+from swarmlet.model.observed import Liveness, ObservedNode, ObservedState
+from swarmlet.model.state import ClusterState
+from swarmlet.model.transaction import Compare
+
+STATUS_OF = {Liveness.ALIVE: NodeStatus.UP, Liveness.DEAD: NodeStatus.DOWN, Liveness.LEFT: NodeStatus.LEFT}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """A node as it will be, and the store revision it was read at."""
+
+    node: Node
+    revision: int
+    changes: bool
+    """Its object is written by this outcome."""
+    observed: ObservedNode | None
+    gone: bool
+    """Its tasks are lost: it is down, or it left and its grace period is over."""
+
+    @property
+    def compare(self) -> Compare:
+        return Compare(self.node.key, self.revision)
+
+    @property
+    def liveness(self) -> Liveness | None:
+        return self.observed.liveness if self.observed else None
+
+    @property
+    def is_up(self) -> bool:
+        return self.node.status is NodeStatus.UP
+
+    @property
+    def is_alive(self) -> bool:
+        return self.is_up and self.liveness is Liveness.ALIVE
+
+
+def node_records(
+    state: ClusterState,
+    observed: ObservedState,
+    now: float,
+    settings: ControllerSettings,
+    leader_since: float | None,
+) -> dict[NodeId, NodeRecord]:
+    unseen_is_down = leader_since is not None and now >= leader_since + settings.unseen_after_s
+    records = {}
+    for id_ in sorted({*state.nodes, *observed.nodes}):
+        stored, seen = state.nodes.get(id_), observed.nodes.get(id_)
+        before = stored.value if stored else None
+        after = _after(before, seen, now, unseen_is_down)
+        if after is not None:
+            left_for_good = after.status is NodeStatus.LEFT and now >= after.status_since + settings.left_grace_s
+            records[id_] = NodeRecord(
+                node=after,
+                revision=stored.revision if stored else 0,
+                changes=after != before,
+                observed=seen,
+                gone=after.status is NodeStatus.DOWN or left_for_good,
+            )
+    return records
+
+
+def _after(before: Node | None, seen: ObservedNode | None, now: float, unseen_is_down: bool) -> Node | None:
+    if seen is None:
+        if before is not None and before.status is NodeStatus.UP and unseen_is_down:
+            return before.model_copy(update={"status": NodeStatus.DOWN, "status_since": now})
+        return before
+    status = STATUS_OF.get(seen.liveness)
+    if before is None:
+        # Whoever was never alive here is no member yet; an old acquaintance of the others may be dead for long.
+        return Node(id=seen.id, name=seen.name, status=status, status_since=now) if status is NodeStatus.UP else None
+    if before.status is NodeStatus.DOWN and status is NodeStatus.LEFT:
+        return before  # its tasks are replaced already; a farewell that arrives late changes nothing
+    update: dict[str, object] = {}
+    if status is not None and status is not before.status:
+        update |= {"status": status, "status_since": now}
+    if status is NodeStatus.UP and seen.name != before.name:
+        update["name"] = seen.name
+    return before.model_copy(update=update) if update else before

@@ -1,0 +1,123 @@
+"""Placing: the openings of all services are filled through the scheduler, one ledger for all of them.
+
+Rules: what runs, and what was told to stop and is not gone yet, takes its room; what is about to be replaced is
+no part of the spread, so that a rollout ends as evenly as a fresh start. Empty seats of all services come
+before anyone's rollout. Every creation is guarded by the service it was read from, the node it goes to, and
+the absence of its key.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from swarmlet.controllers.membership import NodeRecord
+from swarmlet.controllers.seats import SeatKey
+from swarmlet.controllers.service_plan import Opening, ServicePlan
+from swarmlet.controllers.steps import Step
+from swarmlet.controllers.task_ids import derived_task_id
+from swarmlet.controllers.view import ClusterView, Standing, TaskView
+from swarmlet.model.ids import NodeId, ServiceId
+from swarmlet.model.objects import Task
+from swarmlet.model.spec import Resources
+from swarmlet.model.transaction import Compare, put
+from swarmlet.scheduler import ClusterCapacity, NodeView, Placement, PlacementRequest, Unplaceable
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """A task that is to be, and the seat it takes."""
+
+    key: SeatKey
+    task: Task
+    step: Step
+    node: NodeRecord
+
+
+def capacity_of(view: ClusterView, plans: Mapping[ServiceId, ServicePlan]) -> ClusterCapacity:
+    """The ledger before the first placement."""
+    ledger = ClusterCapacity(_node_view(record) for record in view.nodes.values())
+    for service, tasks in view.tasks.items():
+        plan = plans.get(service)
+        for each in tasks:
+            if not _takes_nothing(view, each):
+                leaving = plan is None or not each.runs or each.id in plan.fates
+                leaving = leaving or (plan is not None and each.task.revision != plan.service.revision)
+                ledger.assign(each.task.node, _request(each), leaving=leaving)
+    return ledger
+
+
+def _node_view(record: NodeRecord) -> NodeView:
+    facts = record.observed.facts if record.observed else None
+    capacity = Resources(cpus=facts.cpus, memory_bytes=facts.memory_bytes) if facts else None
+    return NodeView(record.node.id, record.node.name, record.node.status, record.liveness, capacity)
+
+
+def _takes_nothing(view: ClusterView, each: TaskView) -> bool:
+    return each.is_gone or view.is_dead(each) or (not each.runs and each.standing is Standing.ENDED)
+
+
+def _request(each: TaskView) -> PlacementRequest:
+    """A task that ended keeps its part in the spread, but no resources."""
+    if each.standing is Standing.ENDED:
+        return PlacementRequest(each.task.service)
+    return PlacementRequest(each.task.service, each.task.template.reservations)
+
+
+def fill(view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, *, beside: bool) -> list[Creation]:
+    """Create the tasks of the plan's openings of one kind, as far as there is room; say what did not fit."""
+    openings = [opening for opening in plan.openings if opening.beside is beside]
+    request = PlacementRequest(plan.service.id, plan.service.spec.template.reservations)
+    created: list[Creation] = []
+    refused: dict[NodeId, str] = {}
+    for opening in openings:
+        answer = ledger.place_on(opening.node, request) if opening.node else ledger.place(request)
+        match answer:
+            case Placement(node):
+                created.append(_creation(view, plan, opening, view.nodes[node]))
+            case Unplaceable(reasons):
+                refused |= reasons
+                if opening.node is None:
+                    break  # where one of them does not fit, its equals do not fit either
+    unplaced = len(openings) - len(created)
+    if unplaced:
+        _report(view, plan, refused, unplaced, beside)
+    return created
+
+
+def _creation(view: ClusterView, plan: ServicePlan, opening: Opening, node: NodeRecord) -> Creation:
+    service, predecessor = plan.service, plan.newest.get(opening.key)
+    seat = f"node {opening.node} up since {node.node.status_since}" if opening.node else f"slot {opening.key[0]}"
+    task = Task(
+        id=derived_task_id(service.id, plan.revision, seat, predecessor.id if predecessor else None, view.state.tasks),
+        service=service.id,
+        slot=opening.key[0],
+        node=node.node.id,
+        revision=service.revision,
+        template=service.spec.template,
+        created_at=view.now,
+    )
+    return Creation(
+        key=opening.key,
+        task=task,
+        step=Step((plan.compare, node.compare, Compare(task.key, 0)), (put(task.key, task),)),
+        node=node,
+    )
+
+
+def _report(view: ClusterView, plan: ServicePlan, refused: Mapping[NodeId, str], unplaced: int, beside: bool) -> None:
+    if beside:
+        plan.messages.append(
+            f"the rollout of revision {plan.service.revision} waits: no room for new tasks beside the old ones"
+        )
+    elif not view.nodes:
+        plan.messages.append("there is no node")
+    else:
+        what = f"{unplaced} of {plan.wanted} tasks"
+        plan.messages.append(f"no node can take {what}" if not plan.is_global else f"{what} can't be placed")
+    for node, reason in refused.items():
+        plan.per_node.setdefault(view.name_of(node), reason)
+
+
+def describe(service: ServiceId, created: int, stopped: int, deleted: int) -> str:
+    """What a service's transaction does, for people who read the event stream."""
+    counts: Iterable[tuple[int, str]] = ((created, "created"), (stopped, "told to stop"), (deleted, "forgotten"))
+    return f"{service}: tasks " + ", ".join(f"{count} {what}" for count, what in counts if count)

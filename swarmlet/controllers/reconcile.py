@@ -1,0 +1,146 @@
+"""The leader's one look at the cluster: what is agreed, what is observed, and the changes that follow.
+
+Level-triggered and pure: it remembers nothing, so any peer can take over after any transaction; what it
+proposes, once applied, leaves it nothing to propose until something new is observed or `wake_at` has come.
+Every transaction is guarded by comparisons on the objects that it would be wrong without. What can't be
+guarded is observation (readiness, free room): a decision made on an old one is put right by the next look.
+
+Order of the transactions: all changes of nodes first, together with what follows from them (a lost node and
+the replacement of its tasks are one commit); then one or a few per service.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from swarmlet.controllers.fates import Fate
+from swarmlet.controllers.membership import NodeRecord, node_records
+from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
+from swarmlet.controllers.placing import Creation, capacity_of, describe, fill
+from swarmlet.controllers.retention import clear_removed, expire
+from swarmlet.controllers.service_plan import ServicePlan, plan_service
+from swarmlet.controllers.steps import Step, pack
+from swarmlet.controllers.view import ClusterView
+from swarmlet.model.ids import ServiceId
+from swarmlet.model.observed import ObservedState, ServiceProblem
+from swarmlet.model.state import ClusterState
+from swarmlet.model.transaction import Compare, Transaction, put
+
+SURVIVORS_COMPARED_MAX = 1_000
+"""A scale-down holds only if the tasks that are to stay still do. Of very large services not all are compared:
+one task too few of thousands is put right by the next look."""
+
+NODES_SHOWN_MAX = 50
+"""In a problem: it is gossiped, and people read no more."""
+NODES_NAMED_MAX = 10
+"""In a transaction's reason."""
+
+
+@dataclass(slots=True)
+class _Decisions:
+    """Of one service, living or removed."""
+
+    service: ServiceId
+    fates: list[Fate]
+    plan: ServicePlan | None = None
+    creations: list[Creation] = field(default_factory=list)
+
+
+def reconcile(
+    state: ClusterState,
+    observed: ObservedState,
+    now: float,
+    *,
+    leader_since: float | None = None,
+    settings: ControllerSettings = DEFAULT_SETTINGS,
+) -> Outcome:
+    """`now` and `leader_since` are wall time; without the latter, silence about a node never makes it down."""
+    nodes = node_records(state, observed, now, settings, leader_since)
+    view = ClusterView.of(state, observed, nodes, now, settings)
+    if leader_since is not None:
+        view.wake_after(leader_since + settings.unseen_after_s)
+    decisions = _decide(view)
+    problems = {each.service: _problem(each.plan) for each in decisions if each.plan and each.plan.messages}
+    return Outcome(_transactions(view, decisions), problems, view.wake_at)
+
+
+def _problem(plan: ServicePlan) -> ServiceProblem:
+    shown = dict(list(plan.per_node.items())[:NODES_SHOWN_MAX])
+    if len(shown) < len(plan.per_node):
+        plan.messages.append(f"{len(plan.per_node) - len(shown)} more nodes are not shown")
+    return ServiceProblem(service=plan.service.id, message="; ".join(plan.messages), per_node=shown)
+
+
+def _decide(view: ClusterView) -> list[_Decisions]:
+    plans = {id_: plan_service(view, service) for id_, service in sorted(view.state.services.items())}
+    creations: dict[ServiceId, list[Creation]] = {id_: [] for id_ in plans}
+    ledger = capacity_of(view, plans)
+    for beside in (False, True):
+        for id_, plan in plans.items():
+            creations[id_] += fill(view, plan, ledger, beside=beside)
+    for id_, plan in plans.items():
+        expire(view, plan, {creation.key for creation in creations[id_]})
+    living = [_Decisions(id_, list(plan.fates.values()), plan, creations[id_]) for id_, plan in plans.items()]
+    return living + [_Decisions(id_, clear_removed(view, id_)) for id_ in sorted(set(view.tasks) - set(plans))]
+
+
+def _transactions(view: ClusterView, decisions: Iterable[_Decisions]) -> list[Transaction]:
+    changed = [record for record in view.nodes.values() if record.changes]
+    with_nodes: list[Step] = []
+    of_services: list[Transaction] = []
+    for each in decisions:
+        joined, alone, surplus = _steps(view, each)
+        with_nodes += joined
+        reason = _reason(each)
+        of_services += pack(alone, reason)
+        of_services += pack(surplus, reason, _survivors(view, each))
+    # The nodes' own objects come last: what compares them must be applied before they change.
+    with_nodes += [Step((record.compare,), (put(record.node.key, record.node),)) for record in changed]
+    return pack(with_nodes, _node_reason(changed)) + of_services
+
+
+def _steps(view: ClusterView, each: _Decisions) -> tuple[list[Step], list[Step], list[Step]]:
+    """The service's steps: those that go with a change of a node, those of its own, and those of a scale-down."""
+    joined: list[Step] = []
+    alone: list[Step] = []
+    surplus: list[Step] = []
+    replaced = {
+        each.plan.newest[creation.key].id: creation
+        for creation in each.creations
+        if each.plan and creation.key in each.plan.newest
+    }
+    paired: set[str] = set()
+    for fate in each.fates:
+        step, touches = fate.step(view.now), _rests_on_change(fate)
+        creation = replaced.get(fate.view.id)
+        if creation is not None:
+            step, touches = step + creation.step, touches or creation.node.changes
+            paired.add(creation.task.id)
+        if each.plan and fate.view.id in each.plan.surplus and not fate.drop:
+            surplus.append(step)
+        else:
+            (joined if touches else alone).append(step)
+    for creation in each.creations:
+        if creation.task.id not in paired:
+            (joined if creation.node.changes else alone).append(creation.step)
+    return joined, alone, surplus
+
+
+def _rests_on_change(fate: Fate) -> bool:
+    node = fate.view.node
+    return node is not None and node.changes and node.compare in fate.because
+
+
+def _survivors(view: ClusterView, each: _Decisions) -> tuple[Compare, ...]:
+    if each.plan is None or not each.plan.surplus:
+        return ()
+    staying = [task.compare for task in view.tasks_of(each.service) if task.runs and task.id not in each.plan.fates]
+    return tuple(staying[:SURVIVORS_COMPARED_MAX])
+
+
+def _reason(each: _Decisions) -> str:
+    stopped = sum(not fate.drop for fate in each.fates)
+    return describe(each.service, len(each.creations), stopped, len(each.fates) - stopped)
+
+
+def _node_reason(changed: Iterable[NodeRecord]) -> str:
+    return ", ".join(f"{record.node.name} is {record.node.status}" for record in list(changed)[:NODES_NAMED_MAX])

@@ -1,0 +1,191 @@
+"""What one service needs: which of its tasks have to stop, and which seats wait for a task.
+
+Read top to bottom, the rules take effect in this order: lost tasks are given up; a seat has one current task;
+seats above the wanted number are cleared, the least valuable first; the rollout moves on (see `rollout`);
+empty seats open at once, seats with a former task as the rollout allows. Who goes where is for `placing`.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from swarmlet.controllers import rollout
+from swarmlet.controllers.fates import NODE_LEFT, NODE_LOST, SCALED_DOWN, Fate
+from swarmlet.controllers.seats import NO_NODE, Seat, SeatKey, seat_key, seats_of
+from swarmlet.controllers.start_order import waits_for
+from swarmlet.controllers.view import ClusterView, Standing, TaskView
+from swarmlet.model.ids import NodeId, TaskId
+from swarmlet.model.objects import NodeStatus, Service
+from swarmlet.model.spec import Mode
+from swarmlet.model.state import Versioned
+from swarmlet.model.transaction import Compare
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A seat that is to get a task of the current revision."""
+
+    key: SeatKey
+    beside: bool
+    """Start-first: a former task serves until this one is ready."""
+
+    @property
+    def node(self) -> NodeId | None:
+        """The only node that will do."""
+        return self.key[1] or None
+
+
+@dataclass(slots=True)
+class ServicePlan:
+    service: Service
+    revision: int
+    """Store revision of the service object."""
+    seats: dict[SeatKey, Seat]
+    """As they will be, once the fates have taken effect."""
+    wanted: int
+    newest: dict[SeatKey, TaskView]
+    """Per seat the youngest task that is on record, running or not."""
+    fates: dict[TaskId, Fate] = field(default_factory=dict)
+    surplus: set[TaskId] = field(default_factory=set)
+    """Those of the fates that are right only as long as the others stay."""
+    openings: list[Opening] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    per_node: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def compare(self) -> Compare:
+        return Compare(self.service.key, self.revision)
+
+    @property
+    def is_global(self) -> bool:
+        return self.service.spec.mode is Mode.GLOBAL
+
+    def stop(self, view: TaskView, reason: str, *because: Compare) -> None:
+        self.fates[view.id] = Fate(view, reason, because)
+
+    def seats_with_fates_done(self) -> None:
+        """Take those who got a fate out of their seats."""
+        for seat in list(self.seats.values()):
+            seat.currents = [view for view in seat.currents if view.id not in self.fates]
+            seat.formers = [view for view in seat.formers if view.id not in self.fates]
+            if not len(seat):
+                del self.seats[seat.key]
+
+
+def plan_service(view: ClusterView, versioned: Versioned[Service]) -> ServicePlan:
+    plan = _start(view, versioned)
+    _one_current_per_seat(plan)
+    if not plan.is_global:
+        _clear_surplus_seats(plan)
+    for fate in rollout.stops(plan.seats.values(), plan.service.revision, plan.wanted, plan.compare):
+        plan.fates[fate.view.id] = fate
+    plan.seats_with_fates_done()
+    waiting = waits_for(view, plan.service)
+    if waiting:
+        plan.messages.append(waiting)
+    else:
+        plan.openings = _empty_seats(view, plan) + _rollout_seats(view, plan)
+    _report_stuck_rollout(view, plan)
+    return plan
+
+
+def _start(view: ClusterView, versioned: Versioned[Service]) -> ServicePlan:
+    service, mode = versioned.value, versioned.value.spec.mode
+    everyone = view.tasks_of(service.id)
+    running = [each for each in everyone if each.runs]
+    lost = [each for each in running if _is_lost(each, mode)]
+    lost_ids = {each.id for each in lost}
+    plan = ServicePlan(
+        service=service,
+        revision=versioned.revision,
+        seats=seats_of((each for each in running if each.id not in lost_ids), mode, service.revision),
+        wanted=len(view.up_nodes()) if mode is Mode.GLOBAL else service.spec.replicas,
+        newest={seat_key(each.task, mode): each for each in everyone},
+    )
+    for each in lost:
+        left = each.node is not None and each.node.node.status is NodeStatus.LEFT
+        plan.stop(each, NODE_LEFT if left else NODE_LOST, each.node_compare)
+        plan.fates[each.id].drop = plan.is_global
+    return plan
+
+
+def _is_lost(view: TaskView, mode: Mode) -> bool:
+    """A global service's task belongs to its node, even one that ended; any other that ended has done its work."""
+    return view.standing is Standing.LOST or (mode is Mode.GLOBAL and view.on_lost_node)
+
+
+def _one_current_per_seat(plan: ServicePlan) -> None:
+    for seat in plan.seats.values():
+        kept = seat.current
+        for other in seat.currents:
+            if kept is not None and other is not kept:
+                plan.stop(other, f"duplicate of task {kept.id}", plan.compare, kept.compare)
+    plan.seats_with_fates_done()
+
+
+def _clear_surplus_seats(plan: ServicePlan) -> None:
+    for seat in _least_valuable(plan.seats.values(), len(plan.seats) - plan.wanted):
+        for each in seat:
+            plan.stop(each, SCALED_DOWN, plan.compare)
+            plan.surplus.add(each.id)
+    plan.seats_with_fates_done()
+
+
+def _least_valuable(seats: Collection[Seat], count: int) -> list[Seat]:
+    """Seats that are not ready, then those not yet rolled out, then those on the most crowded nodes.
+
+    Clearing a seat makes its node less crowded, which only ever makes the node's other seats dearer; so an
+    entry of the heap that is out of date is put back with its new value when it comes to the top.
+    """
+    if count <= 0:
+        return []
+    crowd = Counter(seat.best.task.node for seat in seats)
+
+    def value(seat: Seat) -> tuple[Standing, bool, int, int]:
+        best = seat.best
+        return best.standing, bool(seat.currents), -crowd[best.task.node], -seat.key[0]
+
+    heap = [(value(seat), seat.key, seat) for seat in seats]
+    heapq.heapify(heap)
+    chosen: list[Seat] = []
+    while heap and len(chosen) < count:
+        stale, _key, seat = heap[0]
+        fresh = value(seat)
+        if fresh != stale:
+            heapq.heapreplace(heap, (fresh, seat.key, seat))
+            continue
+        heapq.heappop(heap)
+        chosen.append(seat)
+        crowd[seat.best.task.node] -= 1
+    return chosen
+
+
+def _empty_seats(view: ClusterView, plan: ServicePlan) -> list[Opening]:
+    if plan.is_global:
+        keys: list[SeatKey] = [(0, record.node.id) for record in view.nodes.values() if record.is_alive]
+        return [Opening(key, beside=False) for key in keys if key not in plan.seats]
+    missing = plan.wanted - len(plan.seats)
+    free = ((slot, NO_NODE) for slot in range(1, plan.wanted + 1) if (slot, NO_NODE) not in plan.seats)
+    return [Opening(key, beside=False) for key, _ in zip(free, range(missing), strict=False)]
+
+
+def _rollout_seats(view: ClusterView, plan: ServicePlan) -> list[Opening]:
+    seats = rollout.next_seats(plan.seats.values(), plan.wanted)
+    openings = [Opening(seat.key, beside=True) for seat in seats]
+    if plan.is_global:
+        alive = {record.node.id for record in view.nodes.values() if record.is_alive}
+        openings = [opening for opening in openings if opening.node in alive]
+    return openings
+
+
+def _report_stuck_rollout(view: ClusterView, plan: ServicePlan) -> None:
+    stuck = rollout.stuck(plan.seats.values())
+    if stuck:
+        what = "task does" if len(stuck) == 1 else "tasks do"
+        plan.messages.append(
+            f"the rollout of revision {plan.service.revision} waits: {len(stuck)} new {what} not become ready; "
+            "the old ones go on serving"
+        )
+        for each, why in stuck:
+            plan.per_node.setdefault(view.name_of(each.task.node), f"task {each.id} {why}")

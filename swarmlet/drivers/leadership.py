@@ -1,0 +1,133 @@
+"""Runs the controllers while this peer leads.
+
+Level-triggered: every change of agreed or observed state, and the moment that a controller named, makes it look at
+everything again. A new leader first makes sure that its replica holds all that was ever committed, then acts at once
+on what gossip already knows; nothing is carried over from an earlier term.
+"""
+
+import time
+from collections.abc import Mapping
+
+import structlog
+
+from swarmlet.controllers import Outcome, reconcile, voters
+from swarmlet.drivers.consensus import Consensus, NoLeader, NotLeader
+from swarmlet.drivers.membership import Membership
+from swarmlet.drivers.signal import listening, wait_at_most
+from swarmlet.model.ids import NodeId, ServiceId
+from swarmlet.model.observed import Liveness, ServiceProblem
+from swarmlet.raft import AddLearner, Demote, MembershipChange, Promote
+
+LOOK_AGAIN_S = 5.0
+"""Nothing urgent waits for this: every change wakes the leader, and controllers name the time they wait for."""
+SHORTEST_WAIT_S = 0.05
+
+log = structlog.get_logger()
+
+
+class Leadership:
+    def __init__(self, consensus: Consensus, membership: Membership) -> None:
+        self._consensus, self._membership = consensus, membership
+        self._learned_term = 0
+        self._leader_since = 0.0
+        self._dead_since: dict[NodeId, float] = {}
+        self._published: Mapping[ServiceId, ServiceProblem] = {}
+        self.counters = {"rounds": 0, "stale_transactions": 0, "interrupted_rounds": 0}
+
+    async def run(self) -> None:
+        consensus = self._consensus
+        with listening(consensus.role_changed, consensus.applied, self._membership.changed) as woken:
+            while True:
+                woken.clear()
+                wait_s = LOOK_AGAIN_S
+                if consensus.is_leader:
+                    wait_s = await self._round()
+                else:
+                    self._publish({})
+                    self._dead_since.clear()
+                await wait_at_most(woken, wait_s)
+
+    async def _round(self) -> float:
+        """One look at everything; for how long nothing will have to be done if nothing changes, in seconds."""
+        self.counters["rounds"] += 1
+        try:
+            await self._learn()
+            outcome = reconcile(
+                self._consensus.replica.state,
+                self._membership.observed(),
+                time.time(),
+                leader_since=self._leader_since,
+            )
+            await self._commit(outcome)
+            wait_s = await self._look_after_voters()
+        except (NoLeader, NotLeader, TimeoutError) as error:
+            # Another peer leads by now, or will: it starts from the same state.
+            self.counters["interrupted_rounds"] += 1
+            log.info("leader_round_interrupted", error=str(error))
+            return SHORTEST_WAIT_S
+        if outcome.wake_at is not None:
+            wait_s = min(wait_s, max(SHORTEST_WAIT_S, outcome.wake_at - time.time()))
+        return wait_s
+
+    async def _learn(self) -> None:
+        """Once a term: what earlier leaders committed is applied here before this one decides anything."""
+        term = self._consensus.raft.term
+        if self._learned_term != term:
+            await self._consensus.barrier()
+            self._learned_term, self._leader_since = term, time.time()
+
+    async def _commit(self, outcome: Outcome) -> None:
+        for transaction in outcome.transactions:
+            result = await self._consensus.submit(transaction)
+            if not result.succeeded:
+                # Somebody wrote in between; the change that this makes wakes the next round.
+                self.counters["stale_transactions"] += 1
+                break
+            log.info("transaction_committed", reason=transaction.reason, revision=result.revision)
+        self._publish(
+            {
+                service: ServiceProblem(service=service, message=found.message, per_node=dict(found.per_node))
+                for service, found in outcome.problems.items()
+            }
+        )
+
+    def _publish(self, problems: Mapping[ServiceId, ServiceProblem]) -> None:
+        for service in {*self._published, *problems}:
+            if self._published.get(service) != problems.get(service):
+                self._membership.publish_problem(service, problems.get(service))
+        self._published = problems
+
+    # Voters
+
+    async def _look_after_voters(self) -> float:
+        now = time.monotonic()
+        liveness = {member.node_id: member.liveness for member in self._membership.members().values()}
+        dead = {node for node, live in liveness.items() if live in (Liveness.DEAD, Liveness.LEFT)}
+        self._dead_since = {node: self._dead_since.get(node, now) for node in dead}
+        change = voters.next_change(self._view(), voters.Liveliness(liveness, self._dead_since), now)
+        if change is None:
+            waits_for_dead = dead & self._consensus.raft.membership.voters
+            return voters.DEFAULT_SETTINGS.dead_after_s / 10 if waits_for_dead else LOOK_AGAIN_S
+        await self._consensus.change_membership(_raft_change(change))
+        log.info("membership_changed", change=type(change).__name__, node=change.node)
+        return SHORTEST_WAIT_S
+
+    def _view(self) -> voters.Consensus:
+        raft = self._consensus.raft
+        return voters.Consensus(
+            leader=self._consensus.node_id,
+            voters=raft.membership.voters,
+            learners=raft.membership.learners,
+            commit_index=raft.commit_index,
+            match_index={node: progress.match_index for node, progress in raft.progress().items()},
+        )
+
+
+def _raft_change(change: voters.VoterChange) -> MembershipChange:
+    match change:
+        case voters.AddLearner(node):
+            return AddLearner(node)
+        case voters.Promote(node):
+            return Promote(node)
+        case voters.Demote(node):
+            return Demote(node)

@@ -1,0 +1,68 @@
+"""Who is alive, and what each node says of itself: SWIM with Lifeguard, and versioned records, as a pure core.
+
+`Gossip` takes events and returns effects; see `core` for its parts and `settings` for its parameters.
+"""
+
+from swarmlet.gossip.core import Gossip
+from swarmlet.gossip.counters import GossipCounters
+from swarmlet.gossip.errors import GossipError, InvalidRecordKey, RecordRefused, RecordTooLarge, TooManyRecords
+from swarmlet.gossip.events import (
+    AddressChanged,
+    Conflict,
+    ConflictKind,
+    DatagramReceived,
+    DeleteRecord,
+    Effect,
+    Event,
+    Exchange,
+    ExchangeAnswered,
+    ExchangeFailed,
+    ExchangeReply,
+    ExchangeRequested,
+    Forgotten,
+    Join,
+    Leave,
+    LivenessChanged,
+    LocalIdentity,
+    Member,
+    PortUnreachable,
+    RecordChanged,
+    SendDatagram,
+    SetRecord,
+    Tick,
+)
+from swarmlet.gossip.settings import GossipSettings
+
+__all__ = [
+    "AddressChanged",
+    "Conflict",
+    "ConflictKind",
+    "DatagramReceived",
+    "DeleteRecord",
+    "Effect",
+    "Event",
+    "Exchange",
+    "ExchangeAnswered",
+    "ExchangeFailed",
+    "ExchangeReply",
+    "ExchangeRequested",
+    "Forgotten",
+    "Gossip",
+    "GossipCounters",
+    "GossipError",
+    "GossipSettings",
+    "InvalidRecordKey",
+    "Join",
+    "Leave",
+    "LivenessChanged",
+    "LocalIdentity",
+    "Member",
+    "PortUnreachable",
+    "RecordChanged",
+    "RecordRefused",
+    "RecordTooLarge",
+    "SendDatagram",
+    "SetRecord",
+    "Tick",
+    "TooManyRecords",
+]

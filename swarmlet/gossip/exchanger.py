@@ -1,0 +1,201 @@
+"""Push-pull: two peers compare their whole state over a stream, and both end up with the newer of everything.
+
+1. The asking peer sends its members and a digest of each node's records.
+2. The other answers with its members and, where digests differ, with those nodes' records.
+3. The first sends what the answer shows to be lacking there.
+
+This repairs whatever datagrams lost. It happens after a random time, when joining, and when something prompts it:
+a peer that came back, a stranger's datagram, a digest that differs.
+"""
+
+from math import inf, log2
+from random import Random
+
+from swarmlet.gossip.counters import GossipCounters
+from swarmlet.gossip.events import Exchange, ExchangeReply
+from swarmlet.gossip.exchange_codec import decode_exchange, encode_exchange
+from swarmlet.gossip.intake import accepted
+from swarmlet.gossip.local_node import LocalNode
+from swarmlet.gossip.members import Members
+from swarmlet.gossip.messages import ExchangeState, MemberClaim, NodeRecords
+from swarmlet.gossip.outbox import Outbox
+from swarmlet.gossip.record_news import RecordNews
+from swarmlet.gossip.records import Records
+from swarmlet.gossip.settings import GossipSettings
+from swarmlet.gossip.verdicts import Verdicts
+from swarmlet.model.ids import NodeId
+from swarmlet.model.observed import Address
+
+NODES_BYTES_MAX = 4 << 20
+"""Of records in one exchange; members and digests of the largest cluster fit beside them."""
+NODE_OVERHEAD_BYTES = 128
+ENTRY_OVERHEAD_BYTES = 16
+WANTED_MAX = 16
+PROMPTED_AT_ONCE = 4
+FORWARDED_MAX = 128
+"""Claims against live peers that are told to them after one exchange; the next one brings the rest."""
+SMALL_CLUSTER = 32
+"""Beyond so many nodes the interval grows with log2(N), as each exchange does with N."""
+
+
+class Exchanger:
+    def __init__(
+        self,
+        local: LocalNode,
+        members: Members,
+        verdicts: Verdicts,
+        records: Records,
+        record_news: RecordNews,
+        outbox: Outbox,
+        settings: GossipSettings,
+        counters: GossipCounters,
+        rng: Random,
+        now: float,
+    ) -> None:
+        self._local, self._members, self._verdicts, self._records = local, members, verdicts, records
+        self._record_news, self._outbox = record_news, outbox
+        self._settings, self._counters, self._rng = settings, counters, rng
+        self._wanted: dict[NodeId, Address] = {}
+        self._prompted_at = -inf
+        self._next_at = now + self._interval_s()
+
+    # When
+
+    def want(self, node_id: NodeId, address: Address) -> None:
+        """Exchange with this peer soon."""
+        if len(self._wanted) < WANTED_MAX and node_id != self._local.node_id:
+            self._wanted[node_id] = address
+
+    def want_some(self) -> None:
+        for peer in self._members.some_live(PROMPTED_AT_ONCE - 1):
+            self.want(peer.node_id, peer.address)
+
+    def deadline(self) -> float:
+        due = self._next_at if self._members.live else inf
+        return min(due, self._prompted_at) if self._wanted else due
+
+    def on_time(self, now: float) -> None:
+        if self._wanted and now >= self._prompted_at:
+            self._prompted_at = now + self._settings.exchange_gap_s
+            for node_id in list(self._wanted)[:PROMPTED_AT_ONCE]:
+                self.ask(self._wanted.pop(node_id), now)
+        if now >= self._next_at and self._members.live:
+            self._next_at = now + self._interval_s()
+            for peer in self._members.some_live(1):
+                self.ask(peer.address, now)
+
+    def _interval_s(self) -> float:
+        nodes = self._members.node_count
+        scale = 1.0 if nodes <= SMALL_CLUSTER else 1.0 + log2(nodes / SMALL_CLUSTER)
+        return scale * self._rng.uniform(self._settings.exchange_min_s, self._settings.exchange_max_s)
+
+    # The three steps
+
+    def ask(self, address: Address, now: float) -> None:
+        digests = tuple(self._records.digest(entry.node_id) for entry in self._members.entries())
+        state = ExchangeState(self._local.node_id, True, members=self._claims(now), digests=digests)
+        self._emit(address, state)
+
+    def on_requested(self, payload: bytes, now: float) -> None:
+        state = self._decoded(payload)
+        if state is None:
+            self._outbox.emit(ExchangeReply(b""))
+            return
+        self._merge(state, now)
+        if not state.wants_answer:
+            self._outbox.emit(ExchangeReply(b""))
+            return
+        nodes, truncated = self._differing(state)
+        answer = ExchangeState(self._local.node_id, False, members=self._claims(now), nodes=nodes, truncated=truncated)
+        self._outbox.emit(ExchangeReply(encode_exchange(answer, self._local.cluster)))
+
+    def on_answered(self, payload: bytes, now: float) -> None:
+        if not payload:
+            return
+        state = self._decoded(payload)
+        if state is None:
+            return
+        lacking = [self._records.copy_of(node.node_id).lacking(node) for node in state.nodes]
+        self._merge(state, now)
+        peer = self._members.get(state.sender)
+        if peer is None:
+            return
+        pushed, _ = _within_budget([node for node in lacking if node is not None])
+        if pushed:
+            self._emit(peer.address, ExchangeState(self._local.node_id, False, nodes=pushed))
+        if state.truncated:
+            self.want(peer.node_id, peer.address)
+
+    def hear_of_own(self, generation: int, version: int, now: float) -> None:
+        """What a peer holds of this node's records. If it is more than we wrote, it is of an earlier start."""
+        own, local = self._records.own, self._local
+        same_start = generation == local.generation == own.generation
+        if generation > local.generation or (same_start and version > own.version):
+            local.outbid(max(generation, local.generation + 1), 0)
+            self._verdicts.announce(now)
+
+    # Bodies
+
+    def _emit(self, address: Address, state: ExchangeState) -> None:
+        if address != self._local.address:
+            self._counters.exchanges += 1
+            self._outbox.emit(Exchange(address, encode_exchange(state, self._local.cluster)))
+
+    def _decoded(self, payload: bytes) -> ExchangeState | None:
+        state = accepted(decode_exchange, payload, self._local.cluster, self._counters)
+        if state is not None and state.sender == self._local.node_id:
+            self._counters.own_echoes += 1
+            return None
+        return state
+
+    def _claims(self, now: float) -> tuple[MemberClaim, ...]:
+        return tuple(
+            MemberClaim(
+                entry.node_id,
+                entry.member.name,
+                entry.address,
+                entry.liveness,
+                entry.member.generation,
+                entry.member.incarnation,
+                max(0.0, now - entry.changed_at),
+            )
+            for entry in self._members.entries()
+        )
+
+    def _merge(self, state: ExchangeState, now: float) -> None:
+        accused = [claim for claim in state.members if self._verdicts.merge(claim, state.sender, now)]
+        for claim in self._rng.sample(accused, min(FORWARDED_MAX, len(accused))):
+            self._verdicts.tell_accused(claim, state.sender)
+        for node in state.nodes:
+            if node.node_id == self._local.node_id:
+                self.hear_of_own(node.generation, node.version, now)
+            else:
+                self._record_news.merge(node, state.sender, now)
+
+    def _differing(self, state: ExchangeState) -> tuple[tuple[NodeRecords, ...], bool]:
+        """Our copies of the nodes whose digests differ, in random order as not all may fit."""
+        digests = {entry.node_id: entry for entry in state.digests}
+        nodes: list[NodeRecords] = []
+        for node_id in digests.keys() | set(self._records.nodes()):
+            copy, theirs = self._records.copy_of(node_id), digests.get(node_id)
+            if copy.digest() == theirs:
+                continue
+            if theirs is not None and theirs.generation > copy.generation:
+                nodes.append(NodeRecords(node_id, copy.generation, 0, 0, False, ()))
+            else:
+                nodes.append(copy.complete())
+        nodes.sort(key=lambda node: node.node_id)
+        self._rng.shuffle(nodes)
+        return _within_budget(nodes)
+
+
+def _within_budget(nodes: list[NodeRecords]) -> tuple[tuple[NodeRecords, ...], bool]:
+    """As many as fit one exchange, and whether that left some out."""
+    size_bytes = 0
+    for count, node in enumerate(nodes):
+        size_bytes += NODE_OVERHEAD_BYTES
+        for entry in node.entries:
+            size_bytes += ENTRY_OVERHEAD_BYTES + len(entry.key) + len(entry.value or b"")
+        if size_bytes > NODES_BYTES_MAX:
+            return tuple(nodes[:count]), True
+    return tuple(nodes), False

@@ -1,0 +1,130 @@
+"""The table of members: every node this one knows of, itself included, and who may be talked to.
+
+Statements about a node are ordered totally by (generation, incarnation, rank of the liveness). A node raises its
+generation when its agent starts and its incarnation when it refutes, so what it says of itself beats whatever was
+said before; of equals the graver statement wins (SWIM, section 4.2). Hence peers agree, in whatever order they hear.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from types import MappingProxyType
+
+from swarmlet.gossip.events import Member
+from swarmlet.gossip.round_trip import RoundTrip
+from swarmlet.gossip.settings import MEMBERS_MAX
+from swarmlet.model.ids import NodeId
+from swarmlet.model.observed import Address, Liveness
+
+RANK = {Liveness.ALIVE: 0, Liveness.SUSPECT: 1, Liveness.DEAD: 2, Liveness.LEFT: 3}
+LIVE = frozenset({Liveness.ALIVE, Liveness.SUSPECT})
+Standing = tuple[int, int, int]
+
+
+def standing(generation: int, incarnation: int, liveness: Liveness) -> Standing:
+    return generation, incarnation, RANK[liveness]
+
+
+@dataclass(slots=True)
+class Entry:
+    member: Member
+    changed_at: float
+    heard_at: float = float("-inf")
+    """When a datagram of its own came last."""
+    round_trip: RoundTrip = field(default_factory=RoundTrip)
+
+    @property
+    def node_id(self) -> NodeId:
+        return self.member.node_id
+
+    @property
+    def address(self) -> Address:
+        return self.member.address
+
+    @property
+    def liveness(self) -> Liveness:
+        return self.member.liveness
+
+    @property
+    def standing(self) -> Standing:
+        return standing(self.member.generation, self.member.incarnation, self.member.liveness)
+
+
+class Members:
+    def __init__(self, local: NodeId, rng: Random) -> None:
+        self._local = local
+        self._rng = rng
+        self._entries: dict[NodeId, Entry] = {}
+        self._members: dict[NodeId, Member] = {}
+        self._live: list[Entry] | None = None
+        self._dead: list[Entry] | None = None
+        self.view: Mapping[NodeId, Member] = MappingProxyType(self._members)
+
+    def get(self, node_id: NodeId) -> Entry | None:
+        return self._entries.get(node_id)
+
+    def entries(self) -> list[Entry]:
+        return list(self._entries.values())
+
+    @property
+    def full(self) -> bool:
+        return len(self._entries) >= MEMBERS_MAX
+
+    def put(self, member: Member, now: float) -> Entry:
+        """Take over a statement that the caller found to be newer. Returns the member's entry."""
+        entry = self._entries.get(member.node_id)
+        if entry is None:
+            assert not self.full
+            entry = self._entries[member.node_id] = Entry(member, now)
+        else:
+            if entry.liveness is not member.liveness:
+                entry.changed_at = now
+            entry.member = member
+        self._members[member.node_id] = member
+        self._live = self._dead = None
+        return entry
+
+    def remove(self, node_id: NodeId) -> None:
+        del self._entries[node_id], self._members[node_id]
+        self._live = self._dead = None
+
+    @property
+    def live(self) -> list[Entry]:
+        """The live and the suspected peers, without this node. Not to be changed."""
+        if self._live is None:
+            self._live = [e for e in self._entries.values() if e.liveness in LIVE and e.node_id != self._local]
+        return self._live
+
+    @property
+    def dead(self) -> list[Entry]:
+        """Peers that were declared dead; not those that left. Not to be changed."""
+        if self._dead is None:
+            self._dead = [e for e in self._entries.values() if e.liveness is Liveness.DEAD]
+        return self._dead
+
+    @property
+    def node_count(self) -> int:
+        """Live nodes, this one included: the N of every log(N)."""
+        return len(self.live) + 1
+
+    def some_live(self, count: int, excluded: NodeId | None = None, alive_only: bool = False) -> list[Entry]:
+        """Up to `count` random live peers."""
+        candidates = self.live
+        if excluded is not None or alive_only:
+            candidates = [
+                e for e in candidates if e.node_id != excluded and (not alive_only or e.liveness is Liveness.ALIVE)
+            ]
+        return self.sample(candidates, count)
+
+    def sample(self, entries: list[Entry], count: int) -> list[Entry]:
+        return self._rng.sample(entries, min(count, len(entries)))
+
+    def at_address(self, address: Address) -> list[Entry]:
+        return [entry for entry in self.live if entry.address == address]
+
+    def namesakes(self, member: Member) -> list[Member]:
+        return [
+            e.member
+            for e in self._entries.values()
+            if e.member.name == member.name and e.node_id != member.node_id and e.liveness in LIVE
+        ]

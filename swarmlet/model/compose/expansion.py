@@ -1,0 +1,63 @@
+"""Aliases and merge keys expanded: each node gets its path and stands where it is used.
+
+Rules of `<<` (https://yaml.org/type/merge.html): keys of the mapping itself win; of several merged mappings the
+earlier wins. Every copied node and every merged entry is paid from one budget, so that a few lines of aliases of
+aliases cannot fill the memory.
+"""
+
+from swarmlet.model.compose.errors import refusal
+from swarmlet.model.compose.marks import Entry, Mapping, Node, Scalar, Sequence, below
+from swarmlet.model.compose.source import DEPTH_MAX, MERGE_KEY
+
+NODES_MAX = 100_000
+"""After expansion. A stack of 500 services with 100 values each is half of it."""
+
+
+def expand(root: Node) -> Node:
+    return _Expansion().node(root, path="", depth=0)
+
+
+class _Expansion:
+    def __init__(self) -> None:
+        self._nodes_left = NODES_MAX
+
+    def node(self, node: Node, path: str, depth: int) -> Node:
+        self._pay(node, path)
+        if depth > DEPTH_MAX:
+            raise refusal(node.place, path, f"nested deeper than {DEPTH_MAX} levels by aliases, write it flatter")
+        match node:
+            case Scalar():
+                return Scalar(node.place, path, node.text, node.plain)
+            case Sequence():
+                items = (self.node(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(node.items))
+                return Sequence(node.place, path, tuple(items))
+            case Mapping():
+                entries = (
+                    Entry(entry.key, entry.key_place, self.node(entry.value, below(path, entry.key), depth + 1))
+                    for entry in self._merged(node, path, depth).values()
+                )
+                return Mapping(node.place, path, tuple(entries))
+
+    def _merged(self, mapping: Mapping, path: str, depth: int) -> dict[str, Entry]:
+        own = {entry.key: entry for entry in mapping.entries if entry.key != MERGE_KEY}
+        merge = next((entry.value for entry in mapping.entries if entry.key == MERGE_KEY), None)
+        if merge is None:
+            return own
+        if depth > DEPTH_MAX:
+            raise refusal(merge.place, path, f"nested deeper than {DEPTH_MAX} levels by merges, write it flatter")
+        sources = merge.items if isinstance(merge, Sequence) else (merge,)
+        merged = dict(own)
+        for source in sources:
+            if not isinstance(source, Mapping):
+                message = f"only mappings can be merged, this is {source.kind}, write <<: *name of a mapping's anchor"
+                raise refusal(source.place, below(path, MERGE_KEY), message)
+            for key, entry in self._merged(source, path, depth + 1).items():
+                self._pay(source, path)
+                merged.setdefault(key, entry)
+        return merged
+
+    def _pay(self, node: Node, path: str) -> None:
+        self._nodes_left -= 1
+        if self._nodes_left < 0:
+            message = f"more than {NODES_MAX:,} values once aliases are expanded, write fewer aliases of aliases"
+            raise refusal(node.place, path, message)

@@ -1,0 +1,74 @@
+"""Variables filled in, in values only and after YAML: a variable's content can never add keys or lists.
+
+A value with a variable in it is a string as far as YAML goes; readers that want a number or a boolean take it from
+the string (`replicas: ${N:-3}`).
+"""
+
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingOf
+
+from swarmlet.model.compose.errors import refused
+from swarmlet.model.compose.findings import Findings
+from swarmlet.model.compose.marks import Entry, Mapping, Node, Place, Scalar, Sequence, shown
+from swarmlet.model.compose.template import TemplateError, names, parse_template, render
+
+TEXT_LENGTH_MAX = 4 * 1024 * 1024
+"""Of all rendered values of one file together, in characters."""
+
+
+def interpolate(root: Node, variables: MappingOf[str, str], findings: Findings) -> Node:
+    return _Interpolation(variables, findings).node(root)
+
+
+def variables_in(root: Node) -> Iterator[str]:
+    """The names of all variables that the tree mentions. What cannot be read mentions none."""
+    match root:
+        case Scalar():
+            try:
+                yield from names(parse_template(root.text))
+            except TemplateError:
+                return
+        case Sequence():
+            for item in root.items:
+                yield from variables_in(item)
+        case Mapping():
+            for entry in root.entries:
+                yield from variables_in(entry.value)
+
+
+def warn_unset(findings: Findings, place: Place, path: str, name: str) -> None:
+    remedy = f"set it, or write ${{{name}:-default}}"
+    findings.warn(place, path, f"the variable {shown(name)} is not set and taken as empty, {remedy}")
+
+
+class _Interpolation:
+    def __init__(self, variables: MappingOf[str, str], findings: Findings) -> None:
+        self._variables = variables
+        self._findings = findings
+        self._length_left = TEXT_LENGTH_MAX
+
+    def node(self, node: Node) -> Node:
+        match node:
+            case Scalar():
+                return self._scalar(node) if "$" in node.text else node
+            case Sequence():
+                return Sequence(node.place, node.path, tuple(self.node(item) for item in node.items))
+            case Mapping():
+                entries = (Entry(entry.key, entry.key_place, self.node(entry.value)) for entry in node.entries)
+                return Mapping(node.place, node.path, tuple(entries))
+
+    def _scalar(self, scalar: Scalar) -> Scalar:
+        text = ""
+        with self._findings.collecting():
+            try:
+                text = render(parse_template(scalar.text), self._variables, lambda name: self._warn(scalar, name))
+            except TemplateError as error:
+                raise refused(scalar, str(error)) from error
+            self._length_left -= len(text)
+            if self._length_left < 0:
+                message = f"more than {TEXT_LENGTH_MAX:,} characters from variables in this file, write shorter values"
+                raise refused(scalar, message)
+        return Scalar(scalar.place, scalar.path, text, plain=False)
+
+    def _warn(self, scalar: Scalar, name: str) -> None:
+        warn_unset(self._findings, scalar.place, scalar.path, name)

@@ -1,0 +1,42 @@
+"""How one key of a Compose file is taken: a row of the table (`key_table`) that the parser and docs/compose.md share.
+
+A key's path is written as in `services.*.ports[].target`: `*` is a name the user chooses, `[]` an item of a list.
+What is below a refused key needs no row of its own. A key in none of the rows is unknown: never dropped silently.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Support(StrEnum):
+    SUPPORTED = "supported"
+    WARNED = "accepted with a warning"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    path: str
+    support: Support
+    doc: str
+    """Supported: what it does here. Warned: why it does nothing. Refused: what to write instead."""
+
+    @property
+    def key(self) -> str:
+        return self.path.rpartition(".")[2].removesuffix("[]")
+
+    @property
+    def parent(self) -> str:
+        return self.path.rpartition(".")[0]
+
+
+def supported(path: str, doc: str) -> KeyRow:
+    return KeyRow(path, Support.SUPPORTED, doc)
+
+
+def warned(path: str, doc: str) -> KeyRow:
+    return KeyRow(path, Support.WARNED, doc)
+
+
+def refused(path: str, doc: str) -> KeyRow:
+    return KeyRow(path, Support.REFUSED, doc)

@@ -1,0 +1,149 @@
+"""One service of a Compose file: its template and how many tasks are made of it."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from swarmlet.model.compose.capabilities import read_capabilities
+from swarmlet.model.compose.dependencies import Dependency, read_dependencies
+from swarmlet.model.compose.deploy import Deploy, read_deploy
+from swarmlet.model.compose.environment import EnvironmentReader
+from swarmlet.model.compose.errors import refused
+from swarmlet.model.compose.fields import Fields
+from swarmlet.model.compose.findings import Findings
+from swarmlet.model.compose.health import Extension, read_extension, read_health_check
+from swarmlet.model.compose.marks import Node, Sequence, is_null, shown
+from swarmlet.model.compose.mounts import MountReader
+from swarmlet.model.compose.ports import WrittenPort, read_ports
+from swarmlet.model.compose.scalars import any_string, boolean, duration, pairs, string, strings, text
+from swarmlet.model.spec import DependencyCondition, RestartCondition, RestartPolicy, ServiceSpec, TaskTemplate
+
+PATTERN = "services.*"
+RESERVED_LABELS = "io.swarmlet."
+ATTEMPTS_MAX = 1_000_000
+IMAGE_LENGTH_MAX = 512
+_RESTARTS = {
+    "no": RestartPolicy(condition=RestartCondition.NEVER),
+    "always": RestartPolicy(condition=RestartCondition.ALWAYS),
+    "unless-stopped": RestartPolicy(condition=RestartCondition.ALWAYS),
+    "on-failure": RestartPolicy(condition=RestartCondition.ON_FAILURE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenService:
+    """A service as declared, with the nodes that other services have to be compared with."""
+
+    name: str
+    template: TaskTemplate
+    deploy: Deploy
+    ports: tuple[WrittenPort, ...]
+    dependencies: tuple[Dependency, ...]
+
+    def spec(self, depends_on: dict[str, DependencyCondition]) -> ServiceSpec:
+        return ServiceSpec(
+            name=self.name,
+            template=self.template,
+            mode=self.deploy.mode,
+            replicas=self.deploy.replicas,
+            depends_on=depends_on,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReader:
+    environment: EnvironmentReader
+    mounts: MountReader
+    findings: Findings
+
+    def read(self, name: str, node: Node) -> WrittenService:
+        """What is wrong becomes a finding; raises `ComposeError` where the service is no mapping or has no image."""
+        findings = self.findings
+        fields = Fields(node, PATTERN, findings)
+        deploy = fields.read("deploy", lambda value: read_deploy(value, findings), Deploy())
+        ports = fields.read("ports", lambda value: read_ports(value, findings), ())
+        dependencies = fields.read("depends_on", lambda value: read_dependencies(value, findings), ())
+        template = self._template(fields, deploy, ports)
+        return WrittenService(name, template, deploy, ports, dependencies)
+
+    def _template(self, fields: Fields, deploy: Deploy, ports: tuple[WrittenPort, ...]) -> TaskTemplate:
+        findings = self.findings
+        extension = fields.read("x-swarmlet", lambda value: read_extension(value, findings), Extension())
+        health_check = None
+        with findings.collecting():
+            health_check = read_health_check(fields.value("healthcheck"), extension, findings)
+        mounts = fields.read("volumes", self.mounts.volumes, ()) + fields.read("tmpfs", self.mounts.tmpfs, ())
+        return TaskTemplate(
+            image=fields.require("image", _image, "registry.example/name:tag"),
+            entrypoint=fields.read("entrypoint", _command, None),
+            command=fields.read("command", _command, None),
+            environment={
+                **fields.read("env_file", self.environment.of_files, {}),
+                **fields.read("environment", self.environment.of_pairs, {}),
+            },
+            ports=tuple(written.port for written in ports),
+            mounts=self.mounts.distinct(mounts),
+            health_check=health_check,
+            labels=fields.read("labels", _labels, {}),
+            restart=fields.read("restart", _restart, RestartPolicy()),
+            stop_grace_period_s=fields.read("stop_grace_period", duration, 10.0),
+            user=fields.read("user", string, ""),
+            working_dir=fields.read("working_dir", _working_dir, ""),
+            read_only=fields.read("read_only", boolean(findings), False),
+            cap_add=fields.read("cap_add", self._capabilities(), ()),
+            cap_drop=fields.read("cap_drop", self._capabilities(), ()),
+            limits=deploy.limits,
+            reservations=deploy.reservations,
+        )
+
+    def _capabilities(self) -> Callable[[Node], tuple[str, ...]]:
+        return lambda node: read_capabilities(node, self.findings)
+
+
+def _image(node: Node) -> str:
+    image = string(node)
+    if len(image) > IMAGE_LENGTH_MAX or any(mark.isspace() or not mark.isprintable() for mark in image):
+        raise refused(node, f"{shown(image)} is no image name, write one like docker.io/library/nginx:1.27")
+    return image
+
+
+def _command(node: Node) -> tuple[str, ...] | None:
+    """None for an explicit null, which means the image's own."""
+    if is_null(node):
+        return None
+    if isinstance(node, Sequence):
+        return strings(node)
+    written = any_string(node)
+    try:
+        return tuple(shlex.split(written))
+    except ValueError as error:
+        raise refused(node, f"{shown(written)} has an open quote or a last backslash, write it as a list") from error
+
+
+def _labels(node: Node) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for pair in pairs(node):
+        if pair.name.startswith(RESERVED_LABELS):
+            raise refused(pair.node, f"labels of {RESERVED_LABELS}* are swarmlet's own, write another name")
+        labels[pair.name] = pair.value or ""
+    return labels
+
+
+def _restart(node: Node) -> RestartPolicy:
+    written = text(node)
+    condition, colon, attempts = written.partition(":")
+    if condition not in _RESTARTS or (colon and condition != "on-failure"):
+        choices = "always, unless-stopped, on-failure, on-failure:5 or no"
+        raise refused(node, f"cannot be {shown(written)}, write {choices}")
+    if not colon:
+        return _RESTARTS[condition]
+    if not (attempts.isascii() and attempts.isdigit() and len(attempts) <= 7 and 1 <= int(attempts) <= ATTEMPTS_MAX):
+        raise refused(node, f"{shown(attempts)} is no number of restarts, write on-failure:1 to {ATTEMPTS_MAX}")
+    return RestartPolicy(condition=RestartCondition.ON_FAILURE, attempts_max=int(attempts))
+
+
+def _working_dir(node: Node) -> str:
+    path = string(node)
+    if not path.startswith("/"):
+        raise refused(node, f"{shown(path)} is no absolute path in the container, write one like /app")
+    return path

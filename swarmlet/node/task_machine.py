@@ -1,0 +1,218 @@
+"""One task's life on its node: events in, effects out, no clock and no I/O.
+
+Theory of operation. Each event first changes what is known (`TaskKnowledge.absorb`); then `_advance` compares what
+is with what is wanted (run, stop, gone) and starts the next operation, if any; then the status is derived and, if it
+differs, published. Nothing else decides, so a machine can be made at any moment of a container's life and goes on
+from there: adoption is no case of its own.
+
+Rules:
+1. At most one operation is out. While its outcome is uncertain, look before acting.
+2. An engine that is away leaves phase, health and endpoints as they are.
+3. Endpoints are published only while the task runs, is healthy and is wanted; and a container is stopped no sooner
+   than `drain_s` after they were withdrawn, so that proxies everywhere let go first.
+4. The same container is started again in place; a new one is made only when there is none.
+5. A container is named after its task, so an engine holds at most one for it.
+6. Without a task object a container is an orphan: stopped and removed, and nothing is published of it.
+"""
+
+from swarmlet.model.ids import TaskId
+from swarmlet.model.observed import Health, Phase, TaskStatus
+from swarmlet.model.spec import CommandProbe
+from swarmlet.node.settings import MESSAGE_CHARS_MAX, NodeSettings
+from swarmlet.node.task_events import (
+    CancelOperation,
+    Create,
+    Effect,
+    EnsureImage,
+    Event,
+    Finished,
+    Inspect,
+    OperationEffect,
+    Publish,
+    Remove,
+    RunProbe,
+    Start,
+    Stop,
+)
+from swarmlet.node.task_knowledge import TaskKnowledge, Wanted
+from swarmlet.runtime.interface import ContainerId, ContainerState
+
+
+class TaskMachine:
+    """`absent`: it is known that the engine has no container for this task yet, so none is looked for."""
+
+    def __init__(self, task_id: TaskId, settings: NodeSettings, drain_s: float, absent: bool = False) -> None:
+        self.task_id = task_id
+        self.wake_at: float | None = None
+        """When the next `Woken` is due; None: no timer."""
+        self.finished = False
+        self._settings = settings
+        self._drain_s = drain_s
+        self._known = TaskKnowledge(task_id, settings, absent)
+        self._serving = False
+        self._withdrawn_at: float | None = None
+        """When endpoints were last withdrawn from the published status."""
+        self._published: TaskStatus | None = None
+        self._effects: list[Effect] = []
+
+    @property
+    def container(self) -> ContainerId | None:
+        """Where its logs are, if anywhere."""
+        return self._known.container
+
+    def step(self, event: Event, now: float) -> list[Effect]:
+        assert not self.finished, f"task {self.task_id} got {event} after its end"
+        self._effects = []
+        self._known.absorb(event, now)
+        self._advance(now)
+        self._publish(now)
+        return self._effects
+
+    # what to do next, from what is known
+
+    def _advance(self, now: float) -> None:
+        known = self._known
+        self.wake_at = None
+        if isinstance(known.busy, EnsureImage) and known.wanted is not Wanted.RUN:
+            self._effects.append(CancelOperation())
+            known.busy = None
+        if known.busy is None and not self._waits_until(known.retry_at, now):
+            known.retry_at = None
+            self._choose(now)
+        self._advance_probe(now)
+
+    def _choose(self, now: float) -> None:
+        known = self._known
+        runs = known.state is ContainerState.RUNNING
+        if known.doubt and not (runs and known.wanted is not Wanted.RUN and not known.stop_returned):
+            self._begin(Inspect())
+        elif runs and (known.wanted is not Wanted.RUN or self._must_be_restarted()):
+            self._stop_when_let_go(now)
+        elif known.wanted is Wanted.RUN and not runs:
+            self._advance_start(now)
+        elif known.wanted is Wanted.GONE:
+            self._advance_removal()
+
+    def _advance_start(self, now: float) -> None:
+        known = self._known
+        assert known.task is not None
+        if known.restarts.given_up or self._waits_until(known.restarts.due_at(), now):
+            return
+        known.restarts.begun()
+        if known.state is None:
+            self._begin(Create(known.task) if known.image_here else EnsureImage(known.task.template.image))
+        else:
+            assert known.container is not None
+            known.start_uncertain = True
+            self._begin(Start(known.container))
+
+    def _must_be_restarted(self) -> bool:
+        known = self._known
+        assert known.task is not None
+        unhealthy = known.health is not None and known.health.health is Health.UNHEALTHY
+        # Where no restart would follow, a task that still does something is better than none.
+        return unhealthy and known.restarts.allowed(known.task.template.restart)
+
+    def _stop_when_let_go(self, now: float) -> None:
+        known = self._known
+        since = now if self._serving else self._withdrawn_at
+        if since is not None and self._waits_until(since + self._drain_s, now):
+            return
+        assert known.container is not None
+        known.unwell = known.wanted is Wanted.RUN
+        grace_s = known.task.template.stop_grace_period_s if known.task else self._settings.orphan_grace_s
+        self._begin(Stop(known.container, grace_s))
+
+    def _advance_removal(self) -> None:
+        known = self._known
+        if known.container is not None:
+            self._begin(Remove(known.container))
+        else:
+            self.finished = True
+
+    def _advance_probe(self, now: float) -> None:
+        known = self._known
+        health = known.health
+        if health is None or health.plan is None or health.probe_at is None or known.wanted is not Wanted.RUN:
+            return
+        plan, endpoint = health.plan, None
+        if not isinstance(plan.probe, CommandProbe):
+            port = plan.probe.port
+            endpoint = next((found for found in known.endpoints if found.target_port == port), None)
+            if endpoint is None and (known.doubt or isinstance(known.busy, Inspect)):
+                return  # its addresses are being asked for
+        if known.unwell or self._waits_until(health.probe_at, now):
+            return
+        assert known.container is not None
+        health.probe_sent()
+        self._effects.append(RunProbe(known.run, plan.probe, known.container, endpoint, plan.timeout_s))
+
+    def _begin(self, operation: OperationEffect) -> None:
+        known = self._known
+        assert known.busy is None
+        known.busy = operation
+        self._effects.append(operation)
+
+    def _waits_until(self, at: float | None, now: float) -> bool:
+        if at is None or at <= now:
+            return False
+        self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
+        return True
+
+    # what the others may know
+
+    def _publish(self, now: float) -> None:
+        status = None if self.finished else self._status()
+        serving = status is not None and bool(status.endpoints)
+        if self._serving and not serving:
+            self._withdrawn_at = now
+        self._serving = serving
+        if status != self._published:
+            self._published = status
+            self._effects.insert(0, Publish(status))  # before it is acted upon: proxies let go first
+        if self.finished:
+            self._effects.append(Finished())
+
+    def _status(self) -> TaskStatus | None:
+        known = self._known
+        if known.task is None:
+            return None
+        phase = self._phase()
+        health = known.health.health if phase is Phase.RUNNING and known.health else Health.UNKNOWN
+        return TaskStatus(
+            task=self.task_id,
+            service=known.task.service,
+            revision=known.task.revision,
+            phase=phase,
+            health=health,
+            endpoints=known.endpoints if health is Health.HEALTHY else (),
+            message=" ".join(self._message(phase).split())[:MESSAGE_CHARS_MAX],
+            restarts=known.restarts.count,
+            exit_code=known.exit_code,
+        )
+
+    def _phase(self) -> Phase:
+        known = self._known
+        runs = known.state is ContainerState.RUNNING
+        if known.wanted is not Wanted.RUN:
+            moving = runs or known.doubt or isinstance(known.busy, Create | Start | Stop | Inspect)
+            return Phase.STOPPING if moving else Phase.STOPPED
+        if runs:
+            return Phase.RUNNING
+        if isinstance(known.busy, EnsureImage):
+            return Phase.PULLING
+        if isinstance(known.busy, Create | Start) or known.start_uncertain:
+            return Phase.STARTING
+        if known.restarts.given_up:
+            return Phase.EXITED
+        return Phase.BACKOFF if known.restarts.waiting else Phase.PENDING
+
+    def _message(self, phase: Phase) -> str:
+        known = self._known
+        if known.trouble:
+            return known.trouble
+        if phase in (Phase.STOPPING, Phase.STOPPED):
+            return (known.task.stop_reason if known.task else "") or "no longer assigned to this node"
+        if phase in (Phase.BACKOFF, Phase.EXITED):
+            return known.restarts.message
+        return known.health.message if known.health else ""

@@ -1,0 +1,51 @@
+"""The core's parameters and limits, with their defaults for one local network."""
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class RaftSettings:
+    heartbeat_interval_s: float = 0.1
+    election_timeout_min_s: float = 0.5
+    """Also how long followers stick to a silent leader, and how long a leader stays without a quorum's answers:
+    the two end together. The shell ticks several times in it; time between two steps beyond half of it counts as
+    this node's own sleep, not as its peers' silence."""
+    election_timeout_max_s: float = 1.0
+
+    append_bytes_max: int = 1 * MIB
+    """One append holds at least one entry and no more bytes than this otherwise."""
+    append_entries_max: int = 1_024
+    inflight_appends_max: int = 32
+    """Appends sent to one follower and not acknowledged. Beyond it new entries gather into larger appends."""
+    inflight_bytes_max: int = 8 * MIB
+    entry_bytes_max: int = 6 * MIB
+    """Larger proposals are refused: an append has to fit into one frame of the transport."""
+    uncommitted_bytes_max: int = 64 * MIB
+    """Proposals beyond it are refused until the followers have caught up."""
+
+    snapshot_chunk_bytes: int = 512 * KIB
+    snapshot_retry_s: float = 1.0
+    """A chunk that is not acknowledged for so long is sent again, to a follower that answers heartbeats."""
+    snapshot_bytes_max: int = 2_048 * MIB
+    """A follower does not collect more than this."""
+
+    compaction_tail_entries: int = 1_000
+    """Entries kept before a snapshot's end, so that a follower that is a little behind needs no snapshot."""
+    compaction_tail_bytes_max: int = 16 * MIB
+
+    apply_entries_max: int = 1_024
+    """Entries handed to the state machine in one step; the next step goes on, so that none takes long."""
+    reads_waiting_max: int = 10_000
+    promotion_lag_max: int = 1_000
+    """A learner that is further behind than this many entries is not promoted."""
+    disk_stall_s: float = 2.0
+    """A server whose disk has not finished a write for so long neither leads nor campaigns."""
+
+    def __post_init__(self) -> None:
+        assert 0 < self.heartbeat_interval_s < self.election_timeout_min_s <= self.election_timeout_max_s, (
+            "heartbeats come more often than elections"
+        )
+        assert self.append_bytes_max > 0 and self.snapshot_chunk_bytes > 0 and self.inflight_appends_max > 0

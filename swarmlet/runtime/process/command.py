@@ -1,0 +1,65 @@
+"""What a task's template means for a plain process: its command, environment and working folder. Pure but for paths.
+
+An image is a folder `IMAGES/NAME`: its `bin` comes first in PATH, and it is the working folder unless the
+template names one. The image `scratch` always exists and is empty.
+
+What a process can't be given is refused by name instead of being dropped: mounts, a read-only root, and
+capabilities. Resource limits are taken for scheduling but not enforced: a process has no cgroup of its own here,
+and RLIMIT_AS limits addresses, not memory.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from swarmlet.model.spec import TaskTemplate
+from swarmlet.runtime.interface import ContainerFailed, ContainerSpec, ImageUnavailable
+
+SCRATCH = "scratch"
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def refuse_unsupported(template: TaskTemplate) -> None:
+    refused = {
+        "mounts": template.mounts,
+        "read_only": template.read_only,
+        "cap_add": template.cap_add,
+        "cap_drop": template.cap_drop,
+    }
+    named = [key for key, value in refused.items() if value]
+    if named:
+        raise ContainerFailed(
+            f"the process runtime can't give a process {', '.join(named)}: leave it out, or use a node with Podman"
+        )
+
+
+def image_folder(images: Path, image: str) -> Path | None:
+    """The image's folder; None for `scratch`. Raises `ImageUnavailable` naming the folder that should be there."""
+    if image == SCRATCH:
+        return None
+    parts = PurePosixPath(image).parts
+    if PurePosixPath(image).is_absolute() or ".." in parts:
+        raise ImageUnavailable(image, f"the process runtime takes a name below {images}, without '..'")
+    folder = images / image
+    if not folder.is_dir():
+        raise ImageUnavailable(image, f"the process runtime looks for the folder {folder}, which does not exist")
+    return folder
+
+
+def command_of(template: TaskTemplate) -> tuple[str, ...]:
+    command = (*(template.entrypoint or ()), *(template.command or ()))
+    if not command:
+        raise ContainerFailed(f"a process needs a command, and image {template.image} has none: set `command`")
+    return command
+
+
+def environment_of(spec: ContainerSpec, image: Path | None, ports: Mapping[int, int]) -> dict[str, str]:
+    """`PORT` is where to listen for the first target port, `PORT_<target>` for each."""
+    environment = {"PATH": DEFAULT_PATH, "HOME": "/", "LANG": "C.UTF-8"}
+    environment |= spec.template.environment
+    environment |= spec.environment
+    if image is not None:
+        environment["PATH"] = f"{image / 'bin'}:{environment['PATH']}"
+    environment |= {f"PORT_{target}": str(local) for target, local in ports.items()}
+    if ports:
+        environment["PORT"] = str(next(iter(ports.values())))
+    return environment

@@ -1,0 +1,37 @@
+"""What an agent keeps on disk: the Raft log and snapshot, its identity, the peers it knew, its bootstrap grant.
+
+A write counts when it is synced; a file is replaced as a whole or not at all; what is read back is checked.
+"""
+
+from swarmlet.storage.errors import (
+    DamagedLog,
+    DirectoryDamaged,
+    DirectoryInUse,
+    DirectoryOwned,
+    DirectoryUnusable,
+    NewerFormat,
+    StorageFailed,
+    StorageFull,
+    StorageInUse,
+    StorageOverloaded,
+)
+from swarmlet.storage.identity import DataDirectory, Identity, check_owner, read_identity
+from swarmlet.storage.raft_storage import RaftStorage
+
+__all__ = [
+    "DamagedLog",
+    "DataDirectory",
+    "DirectoryDamaged",
+    "DirectoryInUse",
+    "DirectoryOwned",
+    "DirectoryUnusable",
+    "Identity",
+    "NewerFormat",
+    "RaftStorage",
+    "StorageFailed",
+    "StorageFull",
+    "StorageInUse",
+    "StorageOverloaded",
+    "check_owner",
+    "read_identity",
+]

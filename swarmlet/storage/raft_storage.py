@@ -1,0 +1,134 @@
+"""The durable Raft log: takes writes without waiting, syncs all that are queued as one, and says when they are safe.
+
+Rules:
+- One thread writes; what queues up while it syncs goes into the next transaction (group commit), in order.
+- `on_done` is called in that thread, once for each write, in order, and must not block.
+- After a failed write every later one fails with the same error, until the storage is opened and loaded anew:
+  a log must not have a hole, and after a failed fsync only what is read back is known to be on the disk.
+"""
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from swarmlet.raft import Persist, RestoredState
+from swarmlet.storage.errors import DamagedLog, StorageFailed, StorageInUse, StorageOverloaded
+from swarmlet.storage.log_database import SIZE_BYTES_MAX, LogDatabase, typed
+
+OnDone = Callable[[int, BaseException | None], None]
+
+QUEUE_MAX = 16_384
+"""Writes that wait for the disk. Raft keeps few under way; more than this means that the disk has stopped."""
+GROUP_MAX = 1_024
+"""Writes in one transaction: bounds how long the first of them waits for the last."""
+
+log = structlog.get_logger()
+
+
+class _Write(NamedTuple):
+    persist: Persist
+    on_done: OnDone
+
+
+class RaftStorage:
+    """Made by `open`. `load` and `initialize` block; `write` never does."""
+
+    def __init__(self, path: Path, database: LogDatabase, queue_max: int = QUEUE_MAX) -> None:
+        self.path = path
+        self._database = database
+        self._database_lock = threading.Lock()
+        self._queue_max = queue_max
+        self._queue: deque[_Write] = deque()
+        self._queued = threading.Condition()
+        self._closing = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="raft-storage", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(cls, path: Path, size_bytes_max: int = SIZE_BYTES_MAX) -> "RaftStorage":
+        """Raises `StorageInUse`, `NewerFormat`, `DamagedLog` and `StorageFailed`."""
+        return cls(path, LogDatabase.open(path, size_bytes_max))
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why nothing is written any more; None while all is well."""
+        return self._failure
+
+    def load(self) -> RestoredState:
+        """What is on the disk; empty for a new log. Raises `DamagedLog` and `StorageFailed`."""
+        with self._database_lock:
+            return self._database.load()
+
+    def initialize(self, restored: RestoredState) -> None:
+        """Write the first state of a node that has none, and wait until it is synced. Raises `StorageFailed`."""
+        with self._database_lock:
+            self._database.initialize(restored)
+
+    def write(self, persist: Persist, on_done: OnDone) -> None:
+        """Queue a write; `on_done(sequence, error)` follows when it is synced, or when it failed."""
+        with self._queued:
+            assert not self._closing, "the storage is closed"
+            if len(self._queue) >= self._queue_max and self._failure is None:
+                self._fail(StorageOverloaded(self.path, f"{self._queue_max} writes are waiting for the disk"))
+            self._queue.append(_Write(persist, on_done))
+            self._queued.notify()
+
+    def close(self) -> None:
+        """Sync what is queued, then close. Blocks until it is done."""
+        with self._queued:
+            self._closing = True
+            self._queued.notify()
+        self._thread.join()
+        with self._database_lock:
+            self._database.close()
+
+    def __enter__(self) -> "RaftStorage":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # In the storage's own thread
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            error = self._failure or self._commit(group)
+            for write in group:
+                self._report(write, error)
+
+    def _next_group(self) -> list[_Write]:
+        """Waits for writes; empty when the storage closes and all are done."""
+        with self._queued:
+            self._queued.wait_for(lambda: self._queue or self._closing)
+            group = list(islice(self._queue, GROUP_MAX))
+            for _ in group:
+                self._queue.popleft()
+            return group
+
+    def _commit(self, group: list[_Write]) -> BaseException | None:
+        try:
+            with self._database_lock:
+                self._database.write(write.persist for write in group)
+        except sqlite3.Error as error:
+            return self._fail(typed(self.path, error))
+        except Exception as error:  # noqa: BLE001 - what was not written must be reported, whatever the reason
+            return self._fail(StorageFailed(self.path, repr(error)))
+        return None
+
+    def _fail(self, failure: StorageFailed | StorageInUse | DamagedLog) -> BaseException:
+        self._failure = failure
+        log.error("log_write_failed", file=str(self.path), error=str(failure))
+        return failure
+
+    def _report(self, write: _Write, error: BaseException | None) -> None:
+        try:
+            write.on_done(write.persist.sequence, error)
+        except Exception:  # whatever the listener does, the writes after it have to be reported
+            log.exception("log_listener_failed", sequence=write.persist.sequence)

@@ -1,0 +1,106 @@
+"""The ledger: many placements in a row give what one at a time would, without counting anything twice."""
+
+import copy
+
+import hypothesis.strategies as st
+from hypothesis import given, settings
+from scheduler_builders import MIB, a_node, a_request
+
+from swarmlet.model.ids import NodeId
+from swarmlet.scheduler import ClusterCapacity, NodeView, Placement, PlacementRequest, Unplaceable, place
+
+services = st.sampled_from(["a.x", "a.y", "b.x"])
+requests = st.builds(a_request, services, cpus=st.sampled_from([0, 0.5, 1]), memory_mib=st.sampled_from([0, 100, 700]))
+clusters = st.lists(
+    st.tuples(st.sampled_from([1, 2, 4]), st.sampled_from([512, 1024, 4096])), min_size=1, max_size=6
+).map(lambda sizes: [a_node(f"n{i}", cpus, memory) for i, (cpus, memory) in enumerate(sizes)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(nodes=clusters, wanted=st.lists(requests, max_size=40))
+def test_the_ledger_decides_as_single_placements_do(nodes: list[NodeView], wanted: list[PlacementRequest]) -> None:
+    one_by_one = copy.deepcopy(nodes)
+    ledger = ClusterCapacity(nodes)
+
+    for request in wanted:
+        expected = place(request, one_by_one)
+        if isinstance(expected, Placement):
+            next(node for node in one_by_one if node.id == expected.node).assign(request)
+        assert ledger.place(request) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(nodes=st.integers(1, 8), tasks=st.integers(0, 60))
+def test_the_spread_is_never_more_than_one_off_even(nodes: int, tasks: int) -> None:
+    ledger = ClusterCapacity([a_node(f"n{i}", cpus=i + 1) for i in range(nodes)])
+
+    for _ in range(tasks):
+        ledger.place(a_request())
+
+    counts = [node.tasks for node in ledger.nodes]
+    assert max(counts) - min(counts) <= 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(nodes=clusters, wanted=st.lists(requests, max_size=40))
+def test_no_node_is_promised_more_than_it_has(nodes: list[NodeView], wanted: list[PlacementRequest]) -> None:
+    ledger = ClusterCapacity(nodes)
+
+    for request in wanted:
+        ledger.place(request)
+
+    assert all(node.free_memory_bytes >= 0 and node.free_cpus > -0.001 for node in ledger.nodes)
+
+
+def test_released_room_can_be_had_again() -> None:
+    ledger = ClusterCapacity([a_node("n1", memory_mib=512)])
+    request = a_request(memory_mib=512)
+    assert ledger.place(request) == Placement(NodeId("n1"))
+    assert isinstance(ledger.place(request), Unplaceable)
+
+    ledger.release(NodeId("n1"), request)
+
+    assert ledger.place(request) == Placement(NodeId("n1"))
+
+
+def test_a_task_whose_node_is_given_still_has_to_fit() -> None:
+    ledger = ClusterCapacity([a_node("n1", memory_mib=512), a_node("n2")])
+    request = a_request(memory_mib=512)
+
+    assert ledger.place_on(NodeId("n1"), request) == Placement(NodeId("n1"))
+    refused = ledger.place_on(NodeId("n1"), request)
+    assert isinstance(refused, Unplaceable)
+    assert dict(refused.reasons) == {"n1": "needs 512 MiB of memory, 0 MiB free"}
+    assert str(ledger.place_on(NodeId("n9"), request)) == "n9: is not a member"
+
+
+def test_tasks_on_unknown_nodes_are_no_ones_load() -> None:
+    ledger = ClusterCapacity([a_node("n1")])
+
+    ledger.assign(NodeId("n9"), a_request())
+
+    assert ledger.nodes[0].tasks == 0
+    assert ledger.node(NodeId("n9")) is None
+
+
+def test_ten_thousand_tasks_of_a_hundred_services_visit_each_node_once_per_service() -> None:
+    """The cost is counted, not timed: rules are asked about N + T nodes per service, not N·T."""
+    asked = 0
+
+    class Counting:
+        name = "counting"
+
+        def refusal(self, request: PlacementRequest, node: NodeView) -> str | None:
+            nonlocal asked
+            asked += 1
+            return None
+
+    ledger = ClusterCapacity([a_node(f"n{i:04}") for i in range(1000)], filters=(Counting(),))
+    for service in range(100):
+        request = a_request(f"s{service}.x", memory_mib=1)
+        for _ in range(100):
+            assert isinstance(ledger.place(request), Placement)
+
+    assert asked <= 100 * 1000 + 2 * 10_000
+    assert {node.tasks for node in ledger.nodes} == {10}
+    assert sum(node.reserved_memory_bytes for node in ledger.nodes) == 10_000 * MIB
