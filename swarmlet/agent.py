@@ -76,7 +76,7 @@ def run_agent(config: Config) -> int:
 
 def _failed(errors: Sequence[BaseException]) -> int:
     for error in errors:
-        print(f"swarmlet: {error}", file=sys.stderr)
+        sys.stderr.write(f"swarmlet: {error}\n")
     return 1
 
 
@@ -123,8 +123,8 @@ class Agent:
         self.datagrams = DatagramEndpoint(
             config.address,
             DatagramSealer(key, config.cluster),
-            lambda source, payload: self.membership.on_datagram(source, payload),
-            lambda address: self.membership.on_unreachable(address),
+            self._on_datagram,
+            self._on_unreachable,
         )
         now = asyncio.get_running_loop().time()
         identity = LocalIdentity(self.node_id, config.name, advertised_address(config), config.cluster)
@@ -283,6 +283,12 @@ class Agent:
 
     def _address_of(self, node: NodeId) -> Address | None:
         return self.membership.address(node) or self._known_peers.get(node)
+
+    def _on_datagram(self, source: Address, payload: bytes) -> None:
+        self.membership.on_datagram(source, payload)
+
+    def _on_unreachable(self, address: Address) -> None:
+        self.membership.on_unreachable(address)
 
     def _local_endpoint(self, task: TaskId, target_port: int) -> Address | None:
         status = self.node_loop.statuses().get(task)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.hosts import Host, NamespaceHost, make_hosts
-from lab.workspace import Workspace, end_process, start_time
+from lab.workspace import Workspace, end_process, run, start_time
 
 ROOT = Path(__file__).resolve().parents[2]
 SWARMLET = Path(sys.executable).with_name("swarmlet")
@@ -230,8 +230,6 @@ def ask(address: str, port: int = 8080, path: str = "/", timeout_s: float = 2.0)
 def kill_container(agent: Agent, task: str) -> None:
     """End a task's container or process from outside, as a crash of the program would."""
     if isinstance(agent.host, NamespaceHost):
-        from lab.workspace import run
-
         found = run(*agent.host.podman(), "ps", "-q", "--filter", f"label=io.swarmlet.task={task}").split()
         run(*agent.host.podman(), "kill", *found)
         return

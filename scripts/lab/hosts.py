@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from lab import image
-from lab.workspace import Workspace, end_process, run, start_time
+from lab.workspace import Workspace, end_process, end_supervised, run, start_time
 
 PODMAN_PACKAGES = (
     "podman",
@@ -177,9 +177,7 @@ class LoopbackHost(Host):
         }
 
     def power_off(self) -> None:
-        from lab.workspace import _end_supervised
-
-        _end_supervised(self.directory)
+        end_supervised(self.directory)
 
     def power_on(self) -> None:
         return

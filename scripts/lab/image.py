@@ -68,7 +68,7 @@ def build_archive(path: Path) -> None:
 
 def build_directory(images: Path) -> None:
     """The same image for the process runtime: a directory with a `bin/`."""
-    programs = images / NAME / "bin"
+    programs = images / NAME.replace(":", "/") / "bin"
     programs.mkdir(parents=True)
     for name, content in (("web", WEB_PY), ("counter", COUNTER_SH)):
         (programs / name).write_bytes(content)

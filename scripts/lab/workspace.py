@@ -81,7 +81,7 @@ class Workspace:
                 end_process(int(str(entry["pid"])), entry["start"])
         for entry in entries:
             if entry["kind"] == "state":
-                _end_supervised(Path(str(entry["path"])))
+                end_supervised(Path(str(entry["path"])))
         for entry in entries:
             if entry["kind"] == "netns":
                 run("ip", "netns", "del", str(entry["name"]), check=False)
@@ -114,11 +114,13 @@ def _empty_podman(remote: list[str]) -> None:
         run(*remote, "rm", "--all", "--force", "--time", "0", check=False, timeout_s=60)
 
 
-def _end_supervised(state: Path) -> None:
+def end_supervised(state: Path) -> None:
     """End what a process runtime left running on purpose below its state directory."""
-    for pid_file in state.glob("**/supervisor.pid"):
-        with contextlib.suppress(ValueError, ProcessLookupError, PermissionError):
-            os.killpg(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+    for record in state.glob("**/containers/*/run"):
+        with contextlib.suppress(OSError, ValueError):
+            _, _, _, pid, start, *_ = record.read_text().split()
+            if start_time(int(pid)) == start:
+                os.killpg(int(pid), signal.SIGKILL)
 
 
 def sweep(everything: bool = False) -> list[Path]:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from swarmlet.api.schema import PROBLEM_TYPE, Problem
 from swarmlet.controllers.stack_errors import PortConflict, StackRefused, UnknownService, UnknownStack
-from swarmlet.drivers.consensus import NoLeader, NotLeader
+from swarmlet.drivers.consensus import NoLeader, NotTaken
 from swarmlet.drivers.sessions import TooManyWrites
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import ComposeError
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 RETRY_AFTER_S = 1
 STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (NoLeader, 503, "No leader"),
-    (NotLeader, 503, "No leader"),
+    (NotTaken, 503, "No leader"),
     (TooManyWrites, 503, "Too busy"),
     (PeerUnavailable, 502, "Peer not reachable"),
     (PeerTimeout, 504, "Peer did not answer"),

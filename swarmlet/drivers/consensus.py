@@ -42,6 +42,7 @@ from swarmlet.raft import (
     ReadReady,
     ReadRefused,
     ReadRequest,
+    Refusal,
     Role,
     RoleChanged,
     Send,
@@ -70,9 +71,12 @@ RAFT, SUBMIT, READ_INDEX = "raft", "store.submit", "store.read_index"
 log = structlog.get_logger()
 
 
-class NotLeader(SwarmletError):
-    def __init__(self, leader: NodeId | None) -> None:
-        super().__init__(f"not the leader; the leader is {leader or 'not known'}")
+class NotTaken(SwarmletError):
+    """This node's Raft did not take a proposal or a read, mostly because it does not lead. Others may."""
+
+    def __init__(self, reason: Refusal, leader: NodeId | None) -> None:
+        super().__init__(f"not taken: {reason}; the leader is {leader or 'not known'}")
+        self.reason = reason
         self.leader = leader
 
 
@@ -177,7 +181,7 @@ class Consensus:
         return self.store.revision
 
     async def change_membership(self, change: MembershipChange, timeout_s: float = 5.0) -> None:
-        """Leader only. Raises `NotLeader` where the core refuses it, with its reason."""
+        """Leader only. Raises `NotTaken` where the core refuses it, with its reason."""
         async with asyncio.timeout(timeout_s):
             await self._proposed(lambda request: ProposeMembership(request, change))
 
@@ -202,10 +206,10 @@ class Consensus:
                 attempt = asyncio.ensure_future(asked)
                 try:
                     answer = await _unless(attempt, changed, left_s)
-                except (NotLeader, PeerUnavailable, PeerTimeout) as error:
+                except (NotTaken, PeerUnavailable, PeerTimeout) as error:
                     last = str(error)
                 except RemoteError as error:
-                    if error.code not in (NotLeader.__name__, NoLeader.__name__):
+                    if error.code not in (NotTaken.__name__, NoLeader.__name__):
                         raise
                     last = str(error)
                 else:
@@ -279,10 +283,10 @@ class Consensus:
                 self._install(snapshot.data, snapshot.last_index)
             case ProposalAccepted(request, index, term):
                 self._pending[index] = _Pending(term, self._proposing[request])
-            case ProposalRefused(request=request, leader_id=leader) | ReadRefused(request=request, leader_id=leader):
+            case ProposalRefused(request, reason, leader) | ReadRefused(request, reason, leader):
                 waiting = self._proposing.get(request) or self._reading.get(request)
                 if waiting is not None and not waiting.done():
-                    waiting.set_exception(NotLeader(leader))
+                    waiting.set_exception(NotTaken(reason, leader))
             case ReadReady(request, index):
                 ready = self._reading.get(request)
                 if ready is not None and not ready.done():
@@ -313,7 +317,7 @@ class Consensus:
                 if pending.term == entry.term:
                     pending.result.set_result(result)
                 else:
-                    pending.result.set_exception(NotLeader(self.leader_id))
+                    pending.result.set_exception(NotTaken(Refusal.NOT_LEADER, self.leader_id))
         if self.store.revision > before:
             self.replica.take(self.store.changes_since(before))
         self.applied.set()
@@ -327,7 +331,7 @@ class Consensus:
         for lost in [at for at in self._pending if at <= index]:
             pending = self._pending.pop(lost)
             if not pending.result.done():
-                pending.result.set_exception(NotLeader(self.leader_id))
+                pending.result.set_exception(NotTaken(Refusal.NOT_LEADER, self.leader_id))
         self.replica.reset(self.store)
         self.applied.set()
         log.info("snapshot_installed", index=index, revision=self.store.revision)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import structlog
 
 from swarmlet.controllers import Outcome, reconcile, voters
-from swarmlet.drivers.consensus import Consensus, NoLeader, NotLeader
+from swarmlet.drivers.consensus import Consensus, NoLeader, NotTaken
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.model.ids import NodeId, ServiceId
@@ -60,7 +60,7 @@ class Leadership:
             )
             await self._commit(outcome)
             wait_s = await self._look_after_voters()
-        except (NoLeader, NotLeader, TimeoutError) as error:
+        except (NoLeader, NotTaken, TimeoutError) as error:
             # Another peer leads by now, or will: it starts from the same state.
             self.counters["interrupted_rounds"] += 1
             log.info("leader_round_interrupted", error=str(error))

@@ -2,21 +2,29 @@
 
 from collections.abc import Iterable
 
+import msgpack
+import structlog
+from pydantic import ValidationError
+
 from swarmlet.drivers.signal import Signal
 from swarmlet.model.state import ClusterState
 from swarmlet.store import Change, Store
+
+log = structlog.get_logger()
 
 
 class Replica:
     def __init__(self, store: Store) -> None:
         self.changed = Signal()
+        self.undecodable = 0
         self.reset(store)
 
     def reset(self, store: Store) -> None:
         """Start over from a store that was replaced as a whole (a snapshot was installed)."""
-        objects = ((found.key, found.value, found.modified_revision) for found in store.scan(""))
-        self.store = store
-        self.state = ClusterState.of(objects, store.revision)
+        self.state = ClusterState()
+        for found in store.scan(""):
+            self._put(found.key, found.value, found.modified_revision)
+        self.state.revision = store.revision
         self.changed.set()
 
     def take(self, changes: Iterable[Change]) -> None:
@@ -24,5 +32,14 @@ class Replica:
             if change.value is None:
                 self.state.delete(change.key, change.revision)
             else:
-                self.state.put(change.key, change.value, change.revision)
+                self._put(change.key, change.value, change.revision)
         self.changed.set()
+
+    def _put(self, key: str, value: bytes, revision: int) -> None:
+        """An object that a newer agent wrote in a way that we can't read counts as absent here; the store keeps it."""
+        try:
+            self.state.put(key, value, revision)
+        except (ValidationError, ValueError, msgpack.UnpackException) as error:
+            self.undecodable += 1
+            log.error("object_undecodable", key=key, revision=revision, error=str(error))
+            self.state.delete(key, revision)

@@ -1,7 +1,8 @@
 """What is really going on: the records that each node writes about itself and gossips (observed state).
 
-A node publishes one `NodeFacts` under the record key `facts`, and one `TaskStatus` per task under
-`task/ID`; the leader adds a `ServiceProblem` under `problem/SERVICE` for each service it can't bring about. Only the owner writes its record; every peer holds a copy of all of them.
+A node publishes one `NodeFacts` under the record key `facts`, and one `TaskStatus` per task under `task/ID`; the
+leader adds a `ServiceProblem` under `problem/SERVICE` for each service it can't bring about. Only the owner writes its
+record; every peer holds a copy of all of them.
 """
 
 from collections.abc import Iterator, Mapping

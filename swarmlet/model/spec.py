@@ -7,9 +7,9 @@ them. Times are seconds, sizes are bytes.
 
 import hashlib
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from swarmlet.model.frozen import Frozen, encode
 from swarmlet.model.ids import NAME_PATTERN, RevisionHash
@@ -52,12 +52,22 @@ class Mount(Frozen):
     """tmpfs only; 0 leaves the size to the kernel."""
 
 
-class CommandProbe(Frozen):
+class _TaggedProbe(Frozen):
+    """Written with its kind, always: it is a default, but what tells one probe from another."""
+
+    kind: str
+
+    @model_serializer(mode="wrap")
+    def _with_kind(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"kind": self.kind, **serialize(self)}
+
+
+class CommandProbe(_TaggedProbe):
     kind: Literal["command"] = "command"
     argv: tuple[str, ...]
 
 
-class HttpProbe(Frozen):
+class HttpProbe(_TaggedProbe):
     """Healthy on any status from 200 to 399."""
 
     kind: Literal["http"] = "http"
@@ -65,7 +75,7 @@ class HttpProbe(Frozen):
     path: str = "/"
 
 
-class TcpProbe(Frozen):
+class TcpProbe(_TaggedProbe):
     """Healthy when the port accepts a connection."""
 
     kind: Literal["tcp"] = "tcp"

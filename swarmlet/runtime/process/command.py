@@ -1,7 +1,7 @@
 """What a task's template means for a plain process: its command, environment and working folder. Pure but for paths.
 
-An image is a folder `IMAGES/NAME`: its `bin` comes first in PATH, and it is the working folder unless the
-template names one. The image `scratch` always exists and is empty.
+An image is a folder, `IMAGES/NAME/TAG` for `NAME:TAG` (a colon can't be in a folder of PATH): its `bin` comes first in
+PATH, and it is the working folder unless the template names one. The image `scratch` always exists and is empty.
 
 What a process can't be given is refused by name instead of being dropped: mounts, a read-only root, and
 capabilities. Resource limits are taken for scheduling but not enforced: a process has no cgroup of its own here,
@@ -36,10 +36,10 @@ def image_folder(images: Path, image: str) -> Path | None:
     """The image's folder; None for `scratch`. Raises `ImageUnavailable` naming the folder that should be there."""
     if image == SCRATCH:
         return None
-    parts = PurePosixPath(image).parts
-    if PurePosixPath(image).is_absolute() or ".." in parts:
+    name = PurePosixPath(image.replace(":", "/"))
+    if name.is_absolute() or ".." in name.parts:
         raise ImageUnavailable(image, f"the process runtime takes a name below {images}, without '..'")
-    folder = images / image
+    folder = images / name
     if not folder.is_dir():
         raise ImageUnavailable(image, f"the process runtime looks for the folder {folder}, which does not exist")
     return folder

@@ -1,0 +1,75 @@
+"""Objects survive their way through the log and the records."""
+
+import pytest
+
+from swarmlet.model.frozen import decode, encode
+from swarmlet.model.ids import NodeId, StackName, TaskId, service_id
+from swarmlet.model.objects import Desired, Service, Task
+from swarmlet.model.spec import (
+    CommandProbe,
+    HealthCheck,
+    HttpProbe,
+    Mount,
+    MountKind,
+    Probe,
+    PublishedPort,
+    Resources,
+    ServiceSpec,
+    TaskTemplate,
+    TcpProbe,
+)
+from swarmlet.model.state import ClusterState
+
+FULL = TaskTemplate(
+    image="web:1",
+    command=("serve", "--port", "80"),
+    entrypoint=(),
+    environment={"A": "1"},
+    ports=(PublishedPort(target=80, published=8080),),
+    mounts=(Mount(kind=MountKind.VOLUME, target="/data", source="data"),),
+    limits=Resources(cpus=0.5, memory_bytes=1 << 20),
+)
+
+
+@pytest.mark.parametrize("probe", [CommandProbe(argv=("true",)), HttpProbe(port=80), TcpProbe(port=80)])
+def test_a_service_is_the_same_after_encoding_and_decoding(probe: Probe) -> None:
+    template = FULL.model_copy(update={"health_check": HealthCheck(probe=probe)})
+    service = Service(
+        id=service_id(StackName("shop"), "web"),
+        stack=StackName("shop"),
+        spec=ServiceSpec(name="web", template=template),
+        revision=template.revision(),
+    )
+
+    assert decode(Service, encode(service)) == service
+
+
+def test_a_cleared_entrypoint_differs_from_the_images_own() -> None:
+    cleared, own = TaskTemplate(image="a", entrypoint=()), TaskTemplate(image="a")
+
+    assert decode(TaskTemplate, encode(cleared)).entrypoint == ()
+    assert decode(TaskTemplate, encode(own)).entrypoint is None
+    assert cleared.revision() != own.revision()
+
+
+def test_the_order_of_a_mapping_makes_no_new_revision() -> None:
+    one = TaskTemplate(image="a", environment={"A": "1", "B": "2"})
+    other = TaskTemplate(image="a", environment={"B": "2", "A": "1"})
+
+    assert one.revision() == other.revision()
+
+
+def test_a_state_follows_puts_and_deletes_and_leaves_unknown_kinds_alone() -> None:
+    task = Task(
+        id=TaskId("t1"), service=service_id(StackName("s"), "w"), slot=1, node=NodeId("n1"),
+        revision=FULL.revision(), template=FULL, created_at=1.0, desired=Desired.RUN,
+    )  # fmt: skip
+    state = ClusterState()
+
+    state.put(task.key, encode(task), 3)
+    state.put("futures/x", b"?", 4)
+
+    assert state.tasks_on(NodeId("n1")) == [task]
+    assert state.tasks[task.id].revision == 3
+    state.delete(task.key, 5)
+    assert (state.tasks, state.revision) == ({}, 5)
