@@ -40,6 +40,7 @@ class Workspace:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._ledger = path / "ledger.jsonl"
+        self._children: list[subprocess.Popen[bytes]] = []
 
     @classmethod
     def create(cls) -> "Workspace":
@@ -64,6 +65,7 @@ class Workspace:
                 argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True
             )
         self.record("process", pid=process.pid, start=start_time(process.pid))
+        self._children.append(process)
         return process
 
     def entries(self) -> list[dict[str, object]]:
@@ -79,6 +81,8 @@ class Workspace:
         for entry in entries:
             if entry["kind"] == "process":
                 end_process(int(str(entry["pid"])), entry["start"])
+        for child in self._children:
+            child.wait()
         for entry in entries:
             if entry["kind"] == "state":
                 end_supervised(Path(str(entry["path"])))

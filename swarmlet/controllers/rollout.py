@@ -1,9 +1,11 @@
 """Rollout, start-first: a new task is started beside the old one, which stops when the new one is ready.
 
 Rules: at most `surge` seats hold more than one task; an old task stops only because the new one of its own
-seat is ready (or has done its work), so a rollout never costs a ready task; a new task that does not become
-ready leaves the old one serving, and the rollout waits. When a newer revision arrives midway, the unfinished
-tasks of the one in between stop first; of several old tasks in a seat the youngest ready one is kept.
+seat is ready (or has ended, where the old one serves nobody either), so a rollout never costs a ready seat; a
+new task that does not become ready leaves the old one serving, and the rollout waits. When a newer revision
+arrives midway, the unfinished tasks of the one in between stop first; of several old tasks in a seat the
+youngest ready one is kept. Seats are what counts, not tasks in all: a seat that can't be filled, or whose task
+keeps failing, does not hold up the others.
 """
 
 import math
@@ -54,7 +56,10 @@ def _stops_in(seat: Seat, revision: RevisionHash, service: Compare) -> Iterator[
 def replaces(current: TaskView, former: TaskView) -> bool:
     if current.standing is Standing.READY:
         return True
-    return current.standing is Standing.ENDED and (current.succeeded or former.standing is Standing.ENDED)
+    if current.standing is not Standing.ENDED:
+        return False
+    # One that has ended serves nobody: it takes over from one that has ended too, or that is no use anyway.
+    return former.standing is Standing.ENDED or (current.succeeded and former.standing is Standing.UNREADY)
 
 
 def _keeper(formers: list[TaskView]) -> TaskView | None:

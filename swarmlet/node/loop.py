@@ -185,6 +185,8 @@ class NodeLoop:
             return
         runner = self._runners.get(event.task)
         if runner is None:
+            if event.kind is EventKind.STARTED:
+                self._look_wanted.set()  # whose is it? a listing tells, and finds an orphan at once
             return
         match event.kind:
             case EventKind.STARTED:

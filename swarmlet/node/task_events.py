@@ -22,10 +22,8 @@ class Failure(StrEnum):
     """The image can't be had."""
     REFUSED = "refused"
     """The engine refused to create or start the container: counts as an exit."""
-    GONE = "gone"
-    """There is no such container."""
     UNCERTAIN = "uncertain"
-    """The engine did not answer (or failed otherwise): what it did is unknown, its containers are presumed there."""
+    """The engine did not answer, or said what was not expected: what it did is unknown, to be seen by a listing."""
 
 
 @dataclass(frozen=True, slots=True)

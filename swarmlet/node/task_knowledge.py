@@ -172,9 +172,6 @@ class TaskKnowledge:
             self.image_here = False
             self._image_failures += 1
             self.retry_at = now + self._settings.image.delay_s(self._image_failures)
-        elif event.failure is Failure.GONE:
-            self.trouble = ""
-            self._vanished(now)
         elif event.failure is Failure.REFUSED and isinstance(operation, Create | Start):
             self._start_refused(operation, event.message, now)
         else:

@@ -51,7 +51,6 @@ from swarmlet.runtime.interface import (
     ContainerRuntimeError,
     ContainerSpec,
     ImageUnavailable,
-    NoSuchContainer,
     Runtime,
 )
 
@@ -159,8 +158,6 @@ class TaskRunner:
             return OperationFailed(Failure.IMAGE, str(missing))
         except ContainerFailed as refused:
             return OperationFailed(Failure.REFUSED, str(refused))
-        except NoSuchContainer as gone:
-            return OperationFailed(Failure.GONE, str(gone))
         except ContainerRuntimeError as failed:
             return OperationFailed(Failure.UNCERTAIN, str(failed))
         except TimeoutError:

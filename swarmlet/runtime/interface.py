@@ -22,7 +22,7 @@ from swarmlet.model.spec import Resources, TaskTemplate
 
 ContainerId = NewType("ContainerId", str)
 
-CLUSTER_LABEL = "io.swarmlet.drivers"
+CLUSTER_LABEL = "io.swarmlet.cluster"
 NODE_LABEL = "io.swarmlet.node"
 TASK_LABEL = "io.swarmlet.task"
 SERVICE_LABEL = "io.swarmlet.service"

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,20 @@ def ready(cluster: Cluster, asked: Agent) -> list[dict]:
 
 
 def restore(cluster: Cluster) -> None:
-    """Bring back whatever a test took away, and wait until all is as declared again."""
+    """Bring back whatever a test took away."""
     for agent in cluster.agents:
         if agent not in cluster.alive():
             agent.start(cluster.addresses)
     cluster.wait_formed(30)
-    cluster.wait_converged("hello")
+
+
+@pytest.fixture(autouse=True)
+def restored(hello: Cluster) -> Iterator[None]:
+    """Each test finds three living agents and the stack as declared, whatever became of the one before."""
+    restore(hello)
+    if "hello" in {stack["name"] for stack in hello.agents[0].get("/v1/stacks")["items"]}:
+        hello.wait_converged("hello")
+    yield
 
 
 def answering(address: str, requests: int = 60) -> set[str]:
@@ -114,7 +123,7 @@ def test_containers_of_others_are_never_touched(hello: Cluster) -> None:
     assert isinstance(host, NamespaceHost)
     run(*host.podman(), "run", "-d", "--name", "mine", "--network", "none", "swarmlet-demo:latest", "sleep", "600")
     orphan = [
-        "--label=io.swarmlet.drivers=swarmlet",
+        "--label=io.swarmlet.cluster=swarmlet",
         f"--label=io.swarmlet.node={hello.agents[0].get('/v1/status')['node_id']}",
         "--label=io.swarmlet.task=000000000000",
         "--label=io.swarmlet.service=gone.gone",
@@ -136,7 +145,7 @@ def test_containers_of_others_are_never_touched(hello: Cluster) -> None:
     eventually(
         "the orphan of this cluster is removed",
         lambda: "orphan" not in run(*host.podman(), "ps", "-a", "--format", "{{.Names}}").split(),
-        20,
+        30,
     )
     assert "mine" in run(*host.podman(), "ps", "--format", "{{.Names}}").split()
     run(*host.podman(), "rm", "-f", "--time", "0", "mine")
@@ -177,7 +186,6 @@ def test_a_write_is_accepted_after_the_leader_is_killed(hello: Cluster) -> None:
 
     eventually("a write is accepted in a later term", accepted)
     survivor.cli("scale", WEB, str(REPLICAS))
-    restore(hello)
 
 
 def test_the_leaders_whole_host_is_lost(hello: Cluster) -> None:
@@ -193,7 +201,6 @@ def test_the_leaders_whole_host_is_lost(hello: Cluster) -> None:
         15,
     )
     leader.host.power_on()
-    restore(hello)
 
 
 def test_without_a_quorum_writes_are_refused_in_time_and_traffic_goes_on(hello: Cluster) -> None:
@@ -212,6 +219,8 @@ def test_without_a_quorum_writes_are_refused_in_time_and_traffic_goes_on(hello: 
     eventually("its own tasks still answer", lambda: ask(alone.host.address), 10)
     assert len(hello.tasks(asked=alone)) == REPLICAS + 1, "reads answer from memory"
     restore(hello)
+    # What became of the refused write is unknown, as it should be: a majority may have taken it after all.
+    alone.cli("deploy", "hello", str(EXAMPLE))
 
 
 def test_any_peer_takes_a_write_and_every_peer_reads_it(hello: Cluster) -> None:

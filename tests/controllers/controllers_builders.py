@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from swarmlet.controllers import Outcome, reconcile
 from swarmlet.controllers import stacks as stacks_controller
 from swarmlet.model.ids import NodeId, ServiceId, TaskId
-from swarmlet.model.objects import Desired, Node, NodeStatus, Service, Task
+from swarmlet.model.objects import Desired, Task
 from swarmlet.model.observed import Address, Health, Liveness, NodeFacts, ObservedNode, ObservedState, Phase, TaskStatus
 from swarmlet.model.spec import (
     DependencyCondition,
@@ -21,7 +21,7 @@ from swarmlet.model.spec import (
     StackSpec,
     TaskTemplate,
 )
-from swarmlet.model.state import ClusterState, Versioned
+from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Delete, Put, Transaction
 from swarmlet.store import Store, check_transaction
 
@@ -204,17 +204,9 @@ class FakeCluster:
             self.publish(task, Phase.RUNNING, Health.HEALTHY)
 
 
-def wanted_image(service: Service) -> str:
-    return service.spec.template.image
-
-
 def put_keys(transaction: Transaction) -> list[str]:
     return [each.key for each in transaction.operations if isinstance(each, Put)]
 
 
 def deleted_keys(transaction: Transaction) -> list[str]:
     return [each.key for each in transaction.operations if isinstance(each, Delete)]
-
-
-def a_node(name: str, status: NodeStatus = NodeStatus.UP) -> Versioned[Node]:
-    return Versioned(Node(id=NodeId(name), name=name, status=status, status_since=START), 1)

@@ -1,5 +1,6 @@
 """Two leaders, stale views, interruptions: every transaction knows what it would be wrong without."""
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -8,7 +9,7 @@ from controllers_builders import APP, FakeCluster, a_service, a_stack, a_templat
 from swarmlet.controllers import stacks
 from swarmlet.controllers.steps import OPERATIONS_MAX
 from swarmlet.model.ids import StackName
-from swarmlet.model.observed import Liveness
+from swarmlet.model.observed import Liveness, Phase
 from swarmlet.model.spec import Mode
 
 
@@ -43,11 +44,12 @@ def remove(cluster: FakeCluster) -> None:
     cluster.commit(stacks.remove(cluster.state, StackName("web")))
 
 
-CASES = [create_tasks, scale_down, lose_a_node, gain_a_node, roll_out, remove]
+Happening = Callable[[FakeCluster], None]
+CASES: list[Happening] = [create_tasks, scale_down, lose_a_node, gain_a_node, roll_out, remove]
 
 
 @pytest.mark.parametrize("happens", CASES)
-def test_a_second_leader_with_the_same_view_changes_nothing(happens) -> None:  # type: ignore[no-untyped-def]
+def test_a_second_leader_with_the_same_view_changes_nothing(happens: Happening) -> None:
     cluster = a_cluster_with(6)
     happens(cluster)
     theirs = cluster.look().transactions
@@ -60,7 +62,7 @@ def test_a_second_leader_with_the_same_view_changes_nothing(happens) -> None:  #
 
 
 @pytest.mark.parametrize("happens", CASES)
-def test_a_decision_is_void_once_the_services_have_changed(happens) -> None:  # type: ignore[no-untyped-def]
+def test_a_decision_is_void_once_the_services_have_changed(happens: Happening) -> None:
     cluster = a_cluster_with(6)
     happens(cluster)
     decided = cluster.look().transactions
@@ -75,7 +77,7 @@ def test_two_leaders_that_would_stop_different_tasks_do_not_stop_both() -> None:
     cluster = a_cluster_with(3)
     cluster.commit(stacks.scale(cluster.state, APP, 2))
     other = deepcopy(cluster)
-    other.publish(other.running()[0], "backoff")  # type: ignore[arg-type]
+    other.publish(other.running()[0], Phase.BACKOFF)
     ours, theirs = cluster.look().transactions, other.look().transactions
     assert ours[0].operations[0].key != theirs[0].operations[0].key
 
@@ -84,7 +86,7 @@ def test_two_leaders_that_would_stop_different_tasks_do_not_stop_both() -> None:
 
 
 @pytest.mark.parametrize("happens", CASES)
-def test_an_interruption_after_any_transaction_leads_to_the_same_end(happens) -> None:  # type: ignore[no-untyped-def]
+def test_an_interruption_after_any_transaction_leads_to_the_same_end(happens: Happening) -> None:
     whole = a_cluster_with(6)
     happens(whole)
     interrupted = deepcopy(whole)

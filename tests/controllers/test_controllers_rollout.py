@@ -1,12 +1,13 @@
 """Rollouts, start-first; and the order in which services start for the first time."""
 
+import pytest
 from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template
 
 from swarmlet.controllers import stacks
 from swarmlet.model.ids import ServiceId, StackName
 from swarmlet.model.objects import Desired
 from swarmlet.model.observed import Liveness, Phase
-from swarmlet.model.spec import DependencyCondition, Mode
+from swarmlet.model.spec import DependencyCondition, Mode, StackSpec
 
 DB = ServiceId("web.db")
 
@@ -75,19 +76,44 @@ def test_a_revision_that_never_gets_ready_leaves_the_old_one_serving_and_says_wh
     assert [reason.endswith("exits at once") for reason in problem.per_node.values()] == [True]
 
 
-def test_a_new_task_that_ended_with_an_error_does_not_replace_one_that_serves() -> None:
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_a_new_task_that_ended_does_not_replace_one_that_serves(exit_code: int) -> None:
     cluster = a_cluster_with(1)
     deploy(cluster, "2", 1)
     cluster.reconcile()
     new = next(task for task in cluster.running() if task.template.image == "web:2")
 
-    cluster.publish(new, Phase.EXITED, exit_code=1)
+    cluster.publish(new, Phase.EXITED, exit_code=exit_code)
     outcome = cluster.reconcile()
+
     assert images(cluster) == ["web:1", "web:2"]
-    assert outcome.problems[APP].per_node == {new.node: f"task {new.id} ended with exit status 1"}
+    assert outcome.problems[APP].per_node == {new.node: f"task {new.id} ended with exit status {exit_code}"}
+
+
+@pytest.mark.parametrize(("exit_code", "left"), [(0, ["web:2"]), (1, ["web:1", "web:2"])])
+def test_a_new_task_that_has_done_its_work_replaces_one_that_is_not_ready(exit_code: int, left: list[str]) -> None:
+    cluster = a_cluster_with(1)
+    cluster.publish(cluster.running()[0], Phase.BACKOFF)
+    deploy(cluster, "2", 1)
+    cluster.reconcile()
+    new = next(task for task in cluster.running() if task.template.image == "web:2")
+
+    cluster.publish(new, Phase.EXITED, exit_code=exit_code)
+    cluster.reconcile()
+
+    assert images(cluster) == left
+
+
+def test_a_service_that_runs_once_is_rolled_out_by_running_once_more() -> None:
+    cluster = a_cluster_with(1)
+    cluster.publish(cluster.running()[0], Phase.EXITED, exit_code=0)
+    deploy(cluster, "2", 1)
+    cluster.reconcile()
+    new = next(task for task in cluster.running() if task.template.image == "web:2")
 
     cluster.publish(new, Phase.EXITED, exit_code=0)
     cluster.reconcile()
+
     assert images(cluster) == ["web:2"]
 
 
@@ -180,7 +206,7 @@ def test_a_new_leader_without_statuses_stops_nothing_in_mid_rollout() -> None:
     assert cluster.tasks() == before
 
 
-def dependent_stack(condition: DependencyCondition, version: str = "1"):  # type: ignore[no-untyped-def]
+def dependent_stack(condition: DependencyCondition, version: str = "1") -> StackSpec:
     template = a_template(version)
     return a_stack(
         a_service("db", replicas=2, template=template),

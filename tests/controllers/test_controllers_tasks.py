@@ -5,10 +5,11 @@ from collections import Counter
 from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template, deleted_keys, put_keys
 
 from swarmlet.controllers import stacks
-from swarmlet.model.ids import NodeId, StackName
+from swarmlet.model.ids import NodeId, ServiceId, StackName
 from swarmlet.model.objects import Desired, NodeStatus
 from swarmlet.model.observed import Liveness, Phase
 from swarmlet.model.spec import Mode
+from swarmlet.model.transaction import Transaction, put
 
 
 def a_cluster_with(replicas: int, *names: str, mode: Mode = Mode.REPLICATED) -> FakeCluster:
@@ -318,22 +319,16 @@ def test_a_task_that_is_stopping_still_takes_its_room() -> None:
     assert "web.other" in cluster.reconcile().problems
     assert cluster.settle().problems == {}
 
-    assert len(cluster.ready(cluster.tasks("web.other")[0].service)) == 1  # type: ignore[arg-type]
+    assert len(cluster.ready(ServiceId("web.other"))) == 1
 
 
 def test_two_tasks_in_one_seat_are_one_too_many() -> None:
     cluster = a_cluster_with(2)
     twin = cluster.running()[0].model_copy(update={"id": "twin", "created_at": cluster.now})
-    cluster.commit(a_put(twin))
+    cluster.commit(Transaction((), (put(twin.key, twin),)))
 
     cluster.reconcile()
 
     (stopped,) = [task for task in cluster.tasks() if task.desired is Desired.STOP]
     assert stopped.id == "twin"
     assert stopped.stop_reason.startswith("duplicate of task")
-
-
-def a_put(task):  # type: ignore[no-untyped-def]
-    from swarmlet.model.transaction import Transaction, put
-
-    return Transaction((), (put(task.key, task),))

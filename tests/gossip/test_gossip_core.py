@@ -1,5 +1,7 @@
 """SWIM's rules as one node lives them: probes, suspicion, refutation, leaving, conflicts, joining."""
 
+from itertools import pairwise
+
 from gossip_builders import START, a_core, a_core_with, address, alive, datagram, hear, livenesses, node, sent, wait
 
 from swarmlet.gossip import (
@@ -274,7 +276,7 @@ def test_joining_is_retried_with_growing_pauses_until_a_peer_is_known() -> None:
         now = core.next_deadline(now)
         effects = core.step(Tick(), now)
 
-    pauses = [after - before for before, after in zip(asked, asked[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(asked)]
     assert pauses[0] < 0.7
     assert 7.0 < pauses[-1] < 13.0
     hear(core, "b", [alive("b")], now)

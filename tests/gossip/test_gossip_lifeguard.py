@@ -1,5 +1,6 @@
 """The small rooms: suspicion, awareness, round trips, probe order, dissemination."""
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -40,7 +41,7 @@ def test_each_confirmation_shortens_less_than_the_one_before() -> None:
         assert suspicion.confirm(accuser)
         deadlines.append(suspicion.deadline)
 
-    gains = [before - after for before, after in zip(deadlines, deadlines[1:], strict=False)]
+    gains = [before - after for before, after in pairwise(deadlines)]
     assert gains == sorted(gains, reverse=True)
     assert deadlines[-1] == pytest.approx(1.0)
     assert not suspicion.confirm(E)

@@ -89,6 +89,10 @@ def stopped(task: Task, reason: str = "scaled down") -> Task:
     return task.model_copy(update={"desired": Desired.STOP, "stop_reason": reason})
 
 
+def endpoints_of(task: Task) -> tuple[Endpoint, ...]:
+    return tuple(Endpoint(target_port=port, host="10.0.0.2", port=port) for port in target_ports(task.template))
+
+
 @dataclass(slots=True)
 class Bench:
     """Call `answer` to let the engine carry out the operation that is out; `settle` to let all go well for a while."""
@@ -103,6 +107,8 @@ class Bench:
     probe: RunProbe | None = None
     statuses: list[TaskStatus | None] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    effects_at: list[float] = field(default_factory=list)
+    """When each of `effects` came."""
     finished: bool = False
     verdict: Verdict = Verdict.PASSED
     """What probes say while settling."""
@@ -214,12 +220,11 @@ class Bench:
                 self.held = None
                 return RemoveReturned()
         if self.held is None:
-            return OperationFailed(Failure.GONE, "there is no container")
+            return OperationFailed(Failure.UNCERTAIN, "there is no container")
         if isinstance(operation, Start):
-            endpoints = tuple(
-                Endpoint(target_port=port, host="10.0.0.2", port=port) for port in target_ports(self.task.template)
+            self.held = replace(
+                self.held, state=ContainerState.RUNNING, exit_code=None, endpoints=endpoints_of(self.task)
             )
-            self.held = replace(self.held, state=ContainerState.RUNNING, exit_code=None, endpoints=endpoints)
             return StartReturned()
         assert isinstance(operation, Stop)
         if self.held.state is ContainerState.RUNNING:
@@ -228,6 +233,7 @@ class Bench:
 
     def _take(self, effect: Effect) -> None:
         self.effects.append(effect)
+        self.effects_at.append(self.now)
         match effect:
             case Publish():
                 self.statuses.append(effect.status)

@@ -81,7 +81,6 @@ def test_told_to_stop_while_pulling_calls_the_pull_back() -> None:
 def test_a_killed_container_is_started_again_in_place_after_100_ms() -> None:
     bench = Bench.of(a_task(port=80)).run()
     bench.pass_time(60.0)
-    bench.effects.clear()
 
     bench.die(137)
     assert bench.status.phase is Phase.BACKOFF and bench.status.endpoints == ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from node_builders import ALWAYS, NEVER, ON_FAILURE, Bench, a_task, an_http_check, stopped
+from node_builders import ALWAYS, NEVER, ON_FAILURE, Bench, a_task, an_http_check, endpoints_of, stopped
 
 from swarmlet.model.observed import Health, Phase, TaskStatus
 from swarmlet.model.spec import HealthCheck, RestartPolicy
@@ -30,34 +30,34 @@ class Hostile:
     old_listings: list[Found] = field(default_factory=list)
 
     def check(self) -> None:
-        for effect in self.bench.effects[self.checked :]:
-            self._check(effect)
-        self.checked = len(self.bench.effects)
+        while self.checked < len(self.bench.effects):
+            self._check(self.bench.effects[self.checked], self.bench.effects_at[self.checked])
+            self.checked += 1
         probing = self.bench.probe is not None
         assert not self.bench.finished or not (probing and self.bench.engine_runs and self.wanted == "run")
 
-    def _check(self, effect: Effect) -> None:
+    def _check(self, effect: Effect, at: float) -> None:
         match effect:
             case Publish():
-                self._check_published(effect.status)
+                self._check_published(effect.status, at)
             case Stop():
-                self._check_stop()
+                self._check_stop(at)
             case RunProbe():
-                assert self.wanted == "run"
+                assert self.wanted == "run" and effect.endpoint is not None
 
-    def _check_published(self, status: TaskStatus | None) -> None:
+    def _check_published(self, status: TaskStatus | None, at: float) -> None:
         assert status != self.published, "published without a change"
         if self.published is not None and self.published.endpoints and not (status and status.endpoints):
-            self.withdrawn_at = self.bench.now
+            self.withdrawn_at = at
         if status is not None and status.endpoints:
             assert self.wanted == "run"
             assert (status.phase, status.health) == (Phase.RUNNING, Health.HEALTHY)
         self.published = status
 
-    def _check_stop(self) -> None:
+    def _check_stop(self, at: float) -> None:
         assert self.published is None or not self.published.endpoints, "stopped while in the proxies"
         if self.withdrawn_at is not None:
-            assert self.bench.now >= self.withdrawn_at + self.bench.drain_s, "stopped before proxies let go"
+            assert at >= self.withdrawn_at + self.bench.drain_s, "stopped before proxies let go"
         if self.wanted == "run":
             assert self.published is not None and self.published.health is Health.UNHEALTHY
 
@@ -149,7 +149,8 @@ def _world(port: int | None, check: HealthCheck | None, policy: RestartPolicy, t
     task = a_task(port=port, check=check, restart=policy)
     bench = Bench.of(task, absent=there is None)
     if there is not None:
-        bench.held = Container(ContainerId("c0"), task.id, there, None, None, (), "web:1")
+        endpoints = endpoints_of(task) if there is ContainerState.RUNNING else ()
+        bench.held = Container(ContainerId("c0"), task.id, there, None, None, endpoints, "web:1")
     return Hostile(bench)
 
 
@@ -165,12 +166,13 @@ def _end_well(world: Hostile, wanted: str) -> None:
     world.check()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=6000, deadline=None)
 @given(
     port=st.sampled_from([None, 80]),
     check=st.sampled_from(CHECKS),
     policy=st.sampled_from([ALWAYS, NEVER, ON_FAILURE, RestartPolicy(attempts_max=2)]),
     there=st.sampled_from([None, *ContainerState]),
+    starts_well=st.booleans(),
     actions=st.lists(st.sampled_from(sorted(ACTIONS)), max_size=40),
     ending=st.sampled_from(["stop", "gone", "run"]),
 )
@@ -179,11 +181,14 @@ def test_no_order_of_events_breaks_the_rules(
     check: HealthCheck | None,
     policy: RestartPolicy,
     there: ContainerState | None,
+    starts_well: bool,
     actions: list[str],
     ending: str,
 ) -> None:
     world = _world(port, check, policy, there)
     _assign("run")(world)
+    if starts_well:
+        world.bench.settle(5.0)
 
     for name in actions:
         if world.bench.finished:

@@ -2,7 +2,8 @@
 
 Rules:
 - Nothing of the machine's own Podman is read or written: storage, run and temporary folders, network
-  configuration and `/run/containers` (a tmpfs in a private mount namespace) belong to the engine started here.
+  configuration, `/run/containers` and `/run/netns` (tmpfs in a private mount namespace) belong to the engine
+  started here. A small process holds that namespace, as containers outlive a service that is killed.
 - It is ended by its process id, after its containers were removed through it: their monitors (conmon) outlive
   the service otherwise.
 - Where it can't work (no root, no Podman), `missing()` says why and how to get it.
@@ -55,12 +56,13 @@ def missing() -> str:
 
 @dataclass(slots=True)
 class PodmanService:
-    """One `podman system service`. `command` is what runs it, so that it can be stopped and started again."""
+    """One `podman system service`, which can be killed and started again while its containers run."""
 
     folder: Path
     net_namespace: Path | None = None
     """A named network namespace (`/run/netns/NAME`) for the engine and its containers; None: the machine's."""
     process: subprocess.Popen[bytes] | None = None
+    holder: subprocess.Popen[bytes] | None = None
 
     @property
     def socket_path(self) -> Path:
@@ -75,6 +77,7 @@ class PodmanService:
         self.folder.mkdir(parents=True, exist_ok=True)
         conf = self.folder / "containers.conf"
         conf.write_text(CONTAINERS_CONF)
+        self._hold_namespace()
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self._argv(),
@@ -103,15 +106,17 @@ class PodmanService:
 
     def close(self) -> None:
         """Remove all containers, end the service, and remove what it left on disk."""
-        if self.process is None and self.folder.exists():
-            self.start()
-        self.remove_containers()
-        if self.process is not None:
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_DEADLINE_S)
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            if self.process is None and self.holder is not None:
+                self.start()
+            if self.process is not None:
+                self.remove_containers()
+        finally:
+            self.kill()
+            if self.holder is not None:
+                self.holder.kill()
+                self.holder.wait(STOP_DEADLINE_S)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def remove_containers(self) -> None:
         with self.client() as client:
@@ -132,14 +137,30 @@ class PodmanService:
             )
             response.raise_for_status()
 
-    def _argv(self) -> list[str]:
-        service = (
-            "mount --make-rprivate / && mkdir -p /run/containers && mount -t tmpfs tmpfs /run/containers && "
-            'exec podman --root "$0/root" --runroot "$0/run" --tmpdir "$0/tmp" --network-config-dir "$0/net" '
-            '--log-level=error system service --time=0 "unix://$0/podman.sock"'
+    def _hold_namespace(self) -> None:
+        if self.holder is not None:
+            return
+        private = " && ".join(f"mkdir -p {at} && mount -t tmpfs tmpfs {at}" for at in ("/run/containers", "/run/netns"))
+        enter = ["nsenter", f"--net={self.net_namespace}"] if self.net_namespace else []
+        self.holder = subprocess.Popen(
+            [*enter, "unshare", "-m", "sh", "-c", f"{private} && echo ready && exec sleep infinity"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
-        argv = ["unshare", "-m", "sh", "-c", service, str(self.folder)]
-        return ["nsenter", f"--net={self.net_namespace}", *argv] if self.net_namespace else argv
+        assert self.holder.stdout is not None
+        with self.holder.stdout as said:
+            if said.readline() != b"ready\n":
+                raise RuntimeError("no private mount namespace could be made: it needs CAP_SYS_ADMIN")
+
+    def _argv(self) -> list[str]:
+        assert self.holder is not None
+        folder = self.folder
+        return [
+            *("nsenter", f"--target={self.holder.pid}", "--mount", "--net"),
+            *("podman", f"--root={folder}/root", f"--runroot={folder}/run", f"--tmpdir={folder}/tmp"),
+            *(f"--network-config-dir={folder}/net", "--log-level=error", "system", "service", "--time=0", self.url),
+        ]
 
     def _answers(self) -> bool:
         if not self.socket_path.exists():

@@ -1,6 +1,7 @@
 """What only the Podman runtime does: the template's fields, pulls, and an engine that goes away."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -72,7 +73,8 @@ async def test_mounts_of_every_kind(podman: World, tmp_path: Path) -> None:
     printed = await run_to_end(
         podman,
         "cat /bound/given; touch /bound/x 2>/dev/null || echo bound is read-only; "
-        "for at in /named /anonymous /memory; do touch $at/x && echo $at; done; df -k /memory | tail -1 | awk '{print $2}'",
+        "for at in /named /anonymous /memory; do touch $at/x && echo $at; done; "
+        "df -k /memory | tail -1 | awk '{print $2}'",
         mounts=mounts,
     )
 
@@ -156,6 +158,17 @@ async def test_commands_run_inside_with_their_exit_code(podman: World) -> None:
     assert result.exit_code == 4
     assert sorted(result.output.split()) == ["err", "out"]
     assert (await podman.runtime.execute(container_id, ("/no/such/program",), 20)).exit_code == 127
+
+
+async def test_commands_leave_no_processes_behind(podman: World) -> None:
+    container_id = await started(podman, a_spec(podman))
+    await asyncio.gather(*(podman.runtime.execute(container_id, ("true",), 20) for _ in range(3)))
+    bundle = f"/{container_id}/userdata/"
+
+    async def gone() -> bool:
+        return not any(bundle in line and "--exec-attach" in line for line in _commands())
+
+    await eventually(gone)
 
 
 async def test_a_command_that_hangs_is_ended(podman: World) -> None:
@@ -249,6 +262,15 @@ async def test_ten_containers_start_side_by_side(podman: World) -> None:
     assert {container.id for container in containers} == set(ids)
     assert len({container.endpoints[0].host for container in containers}) == 10
     await asyncio.gather(*(podman.runtime.remove(one) for one in ids))
+
+
+def _commands() -> list[str]:
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                found.append((process / "cmdline").read_text())
+    return found
 
 
 async def _resynced(events: AsyncGenerator[ContainerEvent, None]) -> None:

@@ -244,10 +244,9 @@ class GossipNetwork:
         ):
             self._at(self.now + STREAM_TIMEOUT_S, lambda: self._answered(node, ExchangeFailed(address)))
             return
-        for effect in self._step(peer, ExchangeRequested(payload)):
-            if isinstance(effect, ExchangeReply):
-                answer = ExchangeAnswered(effect.payload)
-                self._at(self._arrival(), lambda: self._answered(node, answer))
+        effects = self._step(peer, ExchangeRequested(payload))
+        (reply,) = [effect for effect in effects if isinstance(effect, ExchangeReply)]
+        self._at(self._arrival(), lambda: self._answered(node, ExchangeAnswered(reply.payload)))
 
     def _answered(self, node: SimNode, event: Event) -> None:
         if node.running:

@@ -19,6 +19,7 @@ from typing import Any
 import requests
 import urllib3
 from podman import PodmanClient
+from podman.api.uds import UDSConnection, UDSConnectionPool, UDSSocket
 from podman.errors import PodmanError
 
 from swarmlet.runtime.interface import ContainerRuntimeError, RuntimeUnavailable
@@ -57,6 +58,24 @@ def refusal(status: int, body: bytes) -> EngineRefused:
     except (ValueError, KeyError, TypeError):
         message = body.decode(errors="replace")
     return EngineRefused(status, " ".join(message.split()) or f"status {status}")
+
+
+class _Connection(UDSConnection):
+    """podman-py's own leaves its socket open when connecting fails."""
+
+    def connect(self) -> None:
+        sock = UDSSocket(self.uds)
+        try:
+            sock.settimeout(self.timeout)
+            sock.connect()
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+
+class _ConnectionPool(UDSConnectionPool):
+    ConnectionCls = _Connection
 
 
 class Engine:
@@ -117,6 +136,7 @@ class Engine:
         client = getattr(self._of_thread, "client", None)
         if client is None:
             client = PodmanClient(base_url=self._socket_url, timeout=CALL_TIMEOUT_S)
+            client.api.get_adapter("http://podman").poolmanager.pool_classes_by_scheme = {"http": _ConnectionPool}
             self._of_thread.client = client
             self._clients.append(client)
         return client

@@ -48,10 +48,10 @@ class Images:
             self._known_until[image] = time.monotonic() + KNOWN_FOR_S
 
     async def _fetch(self, image: str) -> None:
-        reply = await self._engine.call("GET", f"/images/{image}/exists", accept=(404,))
-        if reply.status != 404:
-            return
         try:
+            reply = await self._engine.call("GET", f"/images/{image}/exists", accept=(404,))
+            if reply.status != 404:
+                return
             async with asyncio.timeout(PULL_TIMEOUT_S):
                 await self._pull(image)
         except TimeoutError:

@@ -18,6 +18,7 @@ from swarmlet.runtime.fanout import EventFanout
 from swarmlet.runtime.interface import (
     CLUSTER_LABEL,
     ContainerEvent,
+    ContainerFailed,
     ContainerId,
     ContainerRuntimeError,
     EventKind,
@@ -61,7 +62,7 @@ class Observer:
                 reply = await self._engine.call("GET", f"/containers/{container_id}/json")
             except EngineRefused as refused:
                 if refused.status != 404:
-                    raise
+                    raise ContainerFailed(refused.message) from None
                 self._tell(self.ledger.gone(container_id))
                 self._forget(container_id)
                 raise NoSuchContainer(container_id) from None

@@ -31,9 +31,11 @@ from swarmlet.runtime.interface import (
     ExecTimedOut,
     LogLine,
     NoSuchContainer,
+    RuntimeUnavailable,
 )
 from swarmlet.runtime.podman.container_spec import container_payload, endpoints_at
 from swarmlet.runtime.podman.engine import RUNTIME_NAME, Engine, EngineRefused, Params, Reply
+from swarmlet.runtime.podman.exec_monitors import ExecMonitors
 from swarmlet.runtime.podman.images import Images
 from swarmlet.runtime.podman.ledger import Look, state_of
 from swarmlet.runtime.podman.logs import log_lines
@@ -53,6 +55,7 @@ class PodmanRuntime:
         self._network = network
         self._engine = Engine(socket_url, workers)
         self._streams = EngineStreams(socket_url)
+        self._exec_monitors = ExecMonitors()
         self._images = Images(self._engine, self._streams)
         self._observer = Observer(self._engine, self._streams, self._is_ours, cluster)
 
@@ -107,7 +110,11 @@ class PodmanRuntime:
     async def list(self) -> list[Container]:
         labels = [f"{CLUSTER_LABEL}={self._cluster}", f"{NODE_LABEL}={self._node_id}"]
         params: Params = {"all": True, "filters": json.dumps({"label": labels})}
-        reply = await self._engine.call("GET", "/containers/json", params)
+        try:
+            reply = await self._engine.call("GET", "/containers/json", params)
+        except EngineRefused as refused:
+            # Podman refuses the whole list for one container whose files are damaged: nothing is known then.
+            raise RuntimeUnavailable(RUNTIME_NAME, refused.message) from None
         rows = [row for row in reply.json() or [] if self._is_ours(row.get("Labels") or {})]
         vanished = self._observer.ledger.known() - {ContainerId(row["Id"]) for row in rows}
         found = await asyncio.gather(*(self._seen(row) for row in rows), *(self._vanished(one) for one in vanished))
@@ -137,18 +144,21 @@ class PodmanRuntime:
         try:
             async with asyncio.timeout(timeout_s):
                 output = await self._run(session)
+                ended = await self._call(container_id, "GET", f"/exec/{session}/json")
         except TimeoutError:
             await self._kill_exec(container_id, session)
             raise ExecTimedOut(argv, timeout_s) from None
         except EngineRefused as refused:
             raise _failure(container_id, refused) from None
-        ended = await self._call(container_id, "GET", f"/exec/{session}/json")
+        finally:
+            self._exec_monitors.ended(session)
         return ExecResult(int(ended.json()["ExitCode"]), output.decode(errors="replace"))
 
     async def capacity(self) -> Resources:
         return host_capacity()
 
     async def close(self) -> None:
+        await self._exec_monitors.close()
         await self._observer.close()
         await self._images.close()
         await self._streams.close()

@@ -61,6 +61,8 @@ def become_task(
 ) -> None:
     """In the child: never returns. Its last words go into the trouble pipe, which a successful exec closes."""
     try:
+        # Before the user changes: he may not be able to read Python's library, from which this loads a part.
+        programs = [command[0]] if "/" in command[0] else [f"{at}/{command[0]}" for at in os.get_exec_path()]
         os.setsid()
         nothing = os.open("/dev/null", os.O_RDONLY)
         for source, target in ((nothing, 0), (stdout, 1), (stderr, 2)):
@@ -75,12 +77,27 @@ def become_task(
             os.setgid(int(gid))
         if uid != "-":
             os.setuid(int(uid))
-        os.execvpe(command[0], command, os.environ)
+        execute(programs, command)
     except OSError as error:
         about = error.filename if isinstance(error.filename, str) else command[0]
         os.write(trouble, f"{about}: {error.strerror}".encode())
+    except Exception as error:  # noqa: BLE001  (the child must not go on as a second supervisor)
+        os.write(trouble, repr(error).encode())
     finally:
         os._exit(FAILED_TO_START)
+
+
+def execute(programs: list[str], command: list[str]) -> None:
+    """The first of the programs that exists; raises `OSError` when none can be run."""
+    denied: OSError | None = None
+    for program in programs:
+        try:
+            os.execve(program, command, os.environ)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError as error:
+            denied = error
+    raise denied or FileNotFoundError(2, "No such file or directory", command[0])
 
 
 def follow(pid: int, streams: dict[int, bytes], log: "Log") -> int:
