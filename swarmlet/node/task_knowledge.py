@@ -263,7 +263,7 @@ class TaskKnowledge:
         self.doubt, self._hinted = self._hinted, False
         if self.task is not None:
             self.health = HealthTracker(plan_of(self.task.template, self._settings), self._settings, now)
-            if self.wanted is Wanted.RUN and target_ports(self.task.template):
+            if target_ports(self.task.template):
                 self.doubt = True  # its addresses are new with each start
 
     def _ended(self, exit_code: int | None, now: float) -> None:

@@ -33,8 +33,6 @@ class Hostile:
         while self.checked < len(self.bench.effects):
             self._check(self.bench.effects[self.checked], self.bench.effects_at[self.checked])
             self.checked += 1
-        probing = self.bench.probe is not None
-        assert not self.bench.finished or not (probing and self.bench.engine_runs and self.wanted == "run")
 
     def _check(self, effect: Effect, at: float) -> None:
         match effect:
@@ -166,7 +164,7 @@ def _end_well(world: Hostile, wanted: str) -> None:
     world.check()
 
 
-@settings(max_examples=6000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     port=st.sampled_from([None, 80]),
     check=st.sampled_from(CHECKS),
@@ -189,6 +187,7 @@ def test_no_order_of_events_breaks_the_rules(
     _assign("run")(world)
     if starts_well:
         world.bench.settle(5.0)
+    world.check()
 
     for name in actions:
         if world.bench.finished:

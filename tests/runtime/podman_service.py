@@ -16,6 +16,7 @@ import io
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import time
@@ -163,9 +164,10 @@ class PodmanService:
         ]
 
     def _answers(self) -> bool:
-        if not self.socket_path.exists():
-            return False
         try:
+            # podman-py leaves its socket open when nobody listens (yet).
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(self.socket_path))
             with self.client() as client:
                 return bool(client.ping())
         except (requests.RequestException, PodmanError, OSError):

@@ -69,13 +69,13 @@ the deployer's variable. Of several files the later wins, and `environment` wins
 
 ## Limits
 
-| what | at most |
+| what | limit |
 |---|---|
-| a Compose file or env file | {FILE_BYTES_MAX // 1024**2} MiB |
-| values, once aliases are expanded | {NODES_MAX:,} |
-| nesting | {DEPTH_MAX} levels |
-| replicas of a service | {REPLICAS_MAX:,} |
-| published ports of a service | {PORTS_MAX:,} |
+| a Compose file or env file | at most {FILE_BYTES_MAX // 1024**2} MiB |
+| values, once aliases are expanded | at most {NODES_MAX:,} |
+| nesting | at most {DEPTH_MAX} levels |
+| replicas of a service | at most {REPLICAS_MAX:,} |
+| published ports of a service | at most {PORTS_MAX:,} |
 | a memory limit | at least {MEMORY_LIMIT_BYTES_MIN // 1024**2} MiB |
 """
 

@@ -19,7 +19,7 @@ from typing import Any
 import requests
 import urllib3
 from podman import PodmanClient
-from podman.api.uds import UDSConnection, UDSConnectionPool, UDSSocket
+from podman.api.uds import UDSAdapter, UDSConnection, UDSConnectionPool, UDSSocket
 from podman.errors import PodmanError
 
 from swarmlet.runtime.interface import ContainerRuntimeError, RuntimeUnavailable
@@ -67,7 +67,7 @@ class _Connection(UDSConnection):
         sock = UDSSocket(self.uds)
         try:
             sock.settimeout(self.timeout)
-            sock.connect()
+            sock.connect()  # type: ignore[no-untyped-call]  # podman-py is typed in parts
         except BaseException:
             sock.close()
             raise
@@ -136,7 +136,9 @@ class Engine:
         client = getattr(self._of_thread, "client", None)
         if client is None:
             client = PodmanClient(base_url=self._socket_url, timeout=CALL_TIMEOUT_S)
-            client.api.get_adapter("http://podman").poolmanager.pool_classes_by_scheme = {"http": _ConnectionPool}
+            adapter = client.api.get_adapter("http://podman")
+            assert isinstance(adapter, UDSAdapter) and adapter.poolmanager is not None
+            adapter.poolmanager.pool_classes_by_scheme = {"http": _ConnectionPool}
             self._of_thread.client = client
             self._clients.append(client)
         return client

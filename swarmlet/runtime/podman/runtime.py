@@ -25,6 +25,7 @@ from swarmlet.runtime.interface import (
     ContainerEvent,
     ContainerFailed,
     ContainerId,
+    ContainerRuntimeError,
     ContainerSpec,
     ContainerState,
     ExecResult,
@@ -223,7 +224,7 @@ class PodmanRuntime:
 
     async def _kill_exec(self, container_id: ContainerId, session: str) -> None:
         """The engine has no call for it; a probe that hangs would otherwise leave a process a time."""
-        with suppress(EngineRefused):
+        with suppress(ContainerRuntimeError):
             pid = int((await self._engine.call("GET", f"/exec/{session}/json")).json().get("Pid") or 0)
             with suppress(OSError):
                 if pid > 1 and is_process_of(container_id, pid):
