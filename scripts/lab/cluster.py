@@ -233,19 +233,12 @@ def kill_container(agent: Agent, task: str) -> None:
         found = run(*agent.host.podman(), "ps", "-q", "--filter", f"label=io.swarmlet.task={task}").split()
         run(*agent.host.podman(), "kill", *found)
         return
-    for pid, environment in _environments():
-        if f"SWARMLET_TASK={task}" in environment:
-            os.kill(pid, signal.SIGKILL)
+    for record in agent.data_directory.glob("containers/*/run"):
+        spec = json.loads(record.with_name("spec").read_text())
+        if spec["task"] == task:
+            os.kill(int(record.read_text().split()[3]), signal.SIGKILL)
             return
     raise RuntimeError(f"no process of task {task}")
-
-
-def _environments() -> Iterator[tuple[int, list[str]]]:
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            yield int(path.parent.name), path.read_text(errors="replace").split("\0")
-        except OSError:
-            continue
 
 
 @contextmanager

@@ -60,8 +60,10 @@ class Host:
         self.directory.mkdir()
         self.directory.chmod(0o755)
 
-    def start(self, argv: list[str], log: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        return self.workspace.spawn([*self.enter(), *argv], self.directory / log, env=env)
+    def start(
+        self, argv: list[str], log: str, env: dict[str, str] | None = None, engine: bool = False
+    ) -> subprocess.Popen[bytes]:
+        return self.workspace.spawn([*self.enter(), *argv], self.directory / log, env=env, engine=engine)
 
     def enter(self) -> list[str]:
         """The words to put before a command so that it runs on this host."""
@@ -148,7 +150,10 @@ class NamespaceHost(Host):
             f"--network-config-dir {where}/net system service --time=0 unix://{self.socket}"
         )
         self._service = self.start(
-            ["unshare", "-m", "sh", "-c", script], "podman.log", env={**os.environ, "CONTAINERS_CONF": str(conf)}
+            ["unshare", "-m", "sh", "-c", script],
+            "podman.log",
+            env={**os.environ, "CONTAINERS_CONF": str(conf)},
+            engine=True,
         )
         deadline = time.monotonic() + SOCKET_DEADLINE_S
         while not self.socket.exists():

@@ -58,13 +58,19 @@ class Workspace:
         with self._ledger.open("a") as ledger:
             ledger.write(json.dumps({"kind": kind, **what}) + "\n")
 
-    def spawn(self, argv: list[str], log: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Start a long-running process in its own session, its output in `log`."""
+    def spawn(
+        self, argv: list[str], log: Path, env: dict[str, str] | None = None, engine: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Start a long-running process in its own session, its output in `log`.
+
+        An engine is ended after everything else: agents must be gone before their containers are removed (they would
+        start them again), and the engine is what removes them.
+        """
         with log.open("ab") as output:
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True
             )
-        self.record("process", pid=process.pid, start=start_time(process.pid))
+        self.record("engine" if engine else "process", pid=process.pid, start=start_time(process.pid))
         self._children.append(process)
         return process
 
@@ -75,22 +81,24 @@ class Workspace:
 
     def close(self) -> None:
         entries = list(reversed(self.entries()))
-        for entry in entries:
-            if entry["kind"] == "podman":
-                _empty_podman(list(entry["remote"]))  # type: ignore[call-overload]
-        for entry in entries:
-            if entry["kind"] == "process":
-                end_process(int(str(entry["pid"])), entry["start"])
+
+        def each(kind: str) -> list[dict[str, object]]:
+            return [entry for entry in entries if entry["kind"] == kind]
+
+        for entry in each("process"):
+            end_process(int(str(entry["pid"])), entry["start"])
+        for entry in each("state"):
+            end_supervised(Path(str(entry["path"])))
+        for entry in each("podman"):
+            _empty_podman(list(entry["remote"]))  # type: ignore[call-overload]
+        for entry in each("engine"):
+            end_process(int(str(entry["pid"])), entry["start"])
         for child in self._children:
             child.wait()
-        for entry in entries:
-            if entry["kind"] == "state":
-                end_supervised(Path(str(entry["path"])))
-        for entry in entries:
-            if entry["kind"] == "netns":
-                run("ip", "netns", "del", str(entry["name"]), check=False)
-            elif entry["kind"] == "link":
-                run("ip", "link", "del", str(entry["name"]), check=False)
+        for entry in each("netns"):
+            run("ip", "netns", "del", str(entry["name"]), check=False)
+        for entry in each("link"):
+            run("ip", "link", "del", str(entry["name"]), check=False)
         shutil.rmtree(self.path, ignore_errors=True)
 
 

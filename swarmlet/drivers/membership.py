@@ -33,6 +33,7 @@ from swarmlet.gossip import (
     Member,
     PortUnreachable,
     RecordChanged,
+    RecordRefused,
     SendDatagram,
     SetRecord,
     Tick,
@@ -66,6 +67,7 @@ class Membership:
         self.changed = Signal()
         self.liveness_changed = Signal()
         self.undecodable = 0
+        self.unpublishable = 0
         self._gossip, self._datagrams, self._network = gossip, datagrams, network
         self._nodes: dict[NodeId, ObservedNode] = {}
         self._observed: ObservedState | None = None
@@ -128,7 +130,12 @@ class Membership:
     # The core's effects
 
     def _publish(self, key: str, value: Frozen | None) -> None:
-        self._step(DeleteRecord(key) if value is None else SetRecord(key, encode(value)))
+        try:
+            self._step(DeleteRecord(key) if value is None else SetRecord(key, encode(value)))
+        except RecordRefused as error:
+            # Beyond a limit of the record: the task runs, but the others can't be told of it.
+            self.unpublishable += 1
+            log.error("gossip_record_refused", key=key, error=str(error))
 
     def _step(self, event: Event) -> None:
         for effect in self._gossip.step(event, time.monotonic()):

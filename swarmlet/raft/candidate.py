@@ -6,24 +6,14 @@ lost it would refuse each other for ever.
 
 from swarmlet.model.ids import NodeId
 from swarmlet.raft.effects import Role
-from swarmlet.raft.messages import (
-    AppendEntries,
-    CommitAdvanced,
-    Heartbeat,
-    InstallSnapshot,
-    Message,
-    PreVoteRequest,
-    PreVoteResponse,
-    VoteRequest,
-    VoteResponse,
-)
+from swarmlet.raft.messages import Message, PreVoteRequest, PreVoteResponse, VoteRequest, VoteResponse
 from swarmlet.raft.quorum import VoteResult
 from swarmlet.raft.server import Lead, Server, StartElection, StepDown, Transition
 
 
 class Candidate:
     def __init__(self, server: Server, election: StartElection) -> None:
-        assert server.may_campaign or election.by_transfer
+        assert server.membership.is_voter(server.node_id), "only voters campaign"
         self._server = server
         self._pre_vote = election.pre_vote
         self._votes: dict[NodeId, bool] = {}
@@ -53,8 +43,6 @@ class Candidate:
                     return self._count(sender, granted)
             case VoteResponse(granted=granted) if not self._pre_vote:
                 return self._count(sender, granted)
-            case AppendEntries() | Heartbeat() | CommitAdvanced() | InstallSnapshot():
-                return StepDown(self._server.term, sender)
         return None
 
     def finish(self) -> Transition | None:

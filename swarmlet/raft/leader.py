@@ -51,8 +51,7 @@ class Leader:
 
     def tick(self) -> Transition | None:
         server = self._server
-        unanswered_s = server.now - self._rounds.confirmed_at(server.quorum)
-        if unanswered_s >= server.settings.election_timeout_min_s:
+        if self._rounds.unanswered_s(server.quorum, server.now) >= server.settings.election_timeout_min_s:
             return StepDown(server.term, None)
         if server.disk_is_stalled:
             return self._abdicate()

@@ -165,9 +165,9 @@ class Raft:
         if message.term < self.term:
             self._answer_stale(sender, message)
             return
-        if message.term > self.term:
-            is_leaders = isinstance(message, AppendEntries | Heartbeat | CommitAdvanced | InstallSnapshot)
-            self._become(StepDown(message.term, sender if is_leaders else None))
+        from_leader = isinstance(message, AppendEntries | Heartbeat | CommitAdvanced | InstallSnapshot)
+        if message.term > self.term or (from_leader and isinstance(self._role, Candidate)):
+            self._become(StepDown(message.term, sender if from_leader else None))
         if isinstance(message, VoteRequest):
             voting.answer_vote(self._server, sender, message)
         else:

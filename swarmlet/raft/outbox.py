@@ -106,7 +106,10 @@ class Outbox:
 
     def write_compacted(self, snapshot: Snapshot | None, compact_to: int | None) -> None:
         """A snapshot in place of the log's beginning."""
-        self._staged.snapshot, self._staged.compact_to = snapshot, compact_to
+        staged = self._staged
+        staged.snapshot = snapshot or staged.snapshot
+        if compact_to is not None:
+            staged.compact_to = compact_to
 
     def persisted(self, sequence: int) -> list[Persisted]:
         """Takes note of `PersistDone` and releases what waited for it."""

@@ -15,7 +15,7 @@ from swarmlet.raft.effects import ReadReady
 class _Read(NamedTuple):
     request: int
     round_number: int
-    index: int
+    read_index: int
 
 
 class PendingReads:
@@ -42,10 +42,10 @@ class PendingReads:
     def take_ready(self, confirmed_round: int, commit_index: int) -> Iterator[ReadReady]:
         while self._under_way:
             read = self._under_way[0]
-            if read.round_number > confirmed_round or read.index > commit_index:
+            if read.round_number > confirmed_round or read.read_index > commit_index:
                 return
             self._under_way.popleft()
-            yield ReadReady(read.request, read.index)
+            yield ReadReady(read.request, read.read_index)
 
     def take_all(self) -> list[int]:
         """The requests that still wait, to be refused."""

@@ -42,7 +42,8 @@ class HeartbeatRounds:
             self._began.popleft()
         return self._began[0].number
 
-    def confirmed_at(self, quorum: JointConfig[NodeId]) -> float:
-        """When the last confirmed round began."""
-        self.confirmed(quorum)
-        return self._began[0].began_at
+    def unanswered_s(self, quorum: JointConfig[NodeId], now: float) -> float:
+        """How long ago the last confirmed round began; 0 when none has begun since."""
+        if self.confirmed(quorum) == self.current:
+            return 0.0
+        return now - self._began[0].began_at

@@ -5,132 +5,132 @@ import re
 import pytest
 from compose_builders import a_file, parse, the_error
 
+from swarmlet.model.compose import ComposeError, parse_stack
+
 REMEDY = re.compile(r"\b(write|remove|set|close|check|split|mount|build)\b")
 
 BROKEN_SERVICES = [
-    # (keys of the service, line, column, part of the message)
-    ("prots: []", 4, 5, "services.web.prots: unknown key, write 'ports' instead"),
-    ("colour: blue", 4, 5, "services.web.colour: unknown key, remove it"),
-    ("mem_limt: 5m", 4, 5, "services.web.mem_limt: unknown key, 'mem_limit', if that is meant, is refused too, remove"),
-    ("build: .", 4, 5, "services.web.build: not supported by swarmlet (yet), build the image beforehand"),
-    ("mem_limit: 5m", 4, 5, "write `deploy.resources.limits.memory`"),
-    ("networks: [front]", 4, 5, "services.web.networks: not supported by swarmlet (yet)"),
-    ("image: other", 4, 5, "the key 'image' is already in line 3"),
-    (
-        "user: 1000",
-        4,
-        7,
-        "services.web.user: must be a string, not a whole number ('1000'), write it in quotes: \"1000\"",
-    ),
-    ("user: ''", 4, 7, "is empty, write a value"),
-    ("working_dir: app", 4, 14, "'app' is no absolute path"),
-    ("read_only: maybe", 4, 12, "cannot be 'maybe', write true or false"),
-    ("command: {run: it}", 4, 10, "services.web.command: must be a string, not a mapping"),
-    ("command: [sleep, 5]", 4, 18, "services.web.command[1]: must be a string"),
-    ('command: "say \'hi"', 4, 10, "has an open quote"),
-    ("environment: DEBUG", 4, 14, "must be a mapping or a list"),
-    ("environment:\n  A: [1]", 5, 6, "services.web.environment.A: must be one value, not a list"),
-    ("environment: ['=x']", 4, 15, "the name '' cannot be used"),
-    ("environment:\n  A: 5$", 5, 6, "'$' names no variable, write $$"),
-    ("environment:\n  A: ${B", 5, 6, "has no closing brace"),
-    ("environment:\n  A: ${B!x}", 5, 6, "is no variable"),
-    ("environment:\n  A: ${B:?the database}", 5, 6, "the variable B is not set: the database, set B"),
-    ("env_file: web.env", 4, 11, "the file web.env is missing"),
-    ("env_file:\n  - path: web.env\n    format: raw", 6, 5, "services.web.env_file[0].format: not supported"),
-    ("labels: [io.swarmlet.task=x]", 4, 10, "are swarmlet's own"),
-    ("restart: sometimes", 4, 10, "cannot be 'sometimes', write always"),
-    ("restart: on-failure:x", 4, 10, "'x' is no number of restarts"),
-    ("stop_grace_period: 5", 4, 20, "'5' is no duration, write a number with ms, s, m or h, like 5s"),
-    ("cap_add: [NET_ADMN]", 4, 11, "'NET_ADMN' is no Linux capability, write NET_ADMIN"),
-    ("ports: 8080:80", 4, 8, "must be a list, not a string"),
-    ("ports:", 4, 7, "must be a list, not empty"),
-    ("ports: ['80']", 4, 9, "'80' has no published port, write \"80:80\""),
-    ("ports: ['53:53/udp']", 4, 9, "udp ports are not supported by swarmlet (yet)"),
-    ("ports: ['99999:80']", 4, 9, "'99999' is no port number"),
-    ("ports: ['8000-8001:80']", 4, 9, "publishes 2 ports for 1"),
-    ("ports: ['8001-8000:80-81']", 4, 9, "ends before it begins, write 8000-8001"),
-    ("ports: ['localhost:80:80']", 4, 9, "'localhost' is no IP address"),
-    ("ports: ['1-2000:1-2000']", 4, 9, "more than 1,000 published ports"),
-    ("ports: ['80:80', '80:81']", 4, 18, "port 80 is already published by services.web"),
-    ("ports:\n  - target: 80", 5, 5, "services.web.ports[0]: has no 'published', write 'published: 80'"),
-    ("ports:\n  - {target: 80, published: 80, mode: host}", 5, 39, "mode host is not supported"),
-    ("volumes: ['./data:/data']", 4, 11, "'./data' is relative to this machine, write an absolute path"),
-    ("volumes: ['data:/data']", 4, 11, "the volume 'data' is not declared, write 'data:' below 'volumes:'"),
-    ("volumes: ['/data:data']", 4, 11, "'data' is no path in the container"),
-    ("volumes: ['/data:/data:z']", 4, 11, "the option 'z' is not supported"),
-    ("volumes:\n  - /a:/data\n  - /b:/data/", 6, 5, "line 5 mounts something at '/data' too"),
-    ("volumes:\n  - {type: bnd, source: /a, target: /b}", 5, 12, "cannot be 'bnd', write bind or volume or tmpfs"),
-    ("tmpfs: /run:mode=1777", 4, 8, "the option 'mode=1777' is not supported"),
-    ("healthcheck: {interval: 5s}", 4, 14, "has no 'test'"),
-    ("healthcheck: {tset: [CMD, x]}", 4, 15, "unknown key, write 'test' instead"),
-    ("healthcheck: {test: [curl, x]}", 4, 21, "begins with 'curl', write [\"CMD\""),
-    ("healthcheck: {test: x, interval: 0s}", 4, 34, "must be more than 0"),
-    ("healthcheck: {test: x, retries: 0}", 4, 33, "cannot be 0, write 1 to 1000"),
-    ("x-swarmlet: {helth: 1}", 4, 14, "services.web.x-swarmlet.helth: unknown key, write 'health' instead"),
-    ("x-swarmlet: {health: {http: {path: /}}}", 4, 29, "has no 'port', write 'port: 8080'"),
-    ("x-swarmlet: {health: {udp: 5}}", 4, 23, "unknown key, write "),
-    ("x-swarmlet: {health: {tcp: {port: 0}}}", 4, 35, "cannot be 0, write 1 to 65535"),
-    ("deploy: {replicas: many}", 4, 20, "must be a whole number, not 'many', write 0 to 10000"),
-    ("deploy: {replicas: -1}", 4, 20, "cannot be -1"),
-    ("deploy: {mode: global, replicas: 2}", 4, 34, "a global service has one task on every node"),
-    ("deploy: {resources: {limits: {memory: 512}}}", 4, 39, "512 bytes are too few"),
-    ("deploy: {resources: {limits: {memory: 5 apples}}}", 4, 39, "'5 apples' is no size"),
-    ("deploy: {resources: {limits: {cpus: none}}}", 4, 37, "cannot be 'none', write a number above 0"),
-    ("deploy: {update_config: {parallelism: 2}}", 4, 10, "services.web.deploy.update_config: not supported"),
-    ("depends_on: [wbe]", 4, 14, "no service of this stack is called 'wbe', write web"),
-    ("depends_on: [web]", 4, 14, "(web → web)"),
-    ("depends_on: {web: {condition: service_completed_successfully}}", 4, 31, "is not supported by swarmlet (yet)"),
-    ("entrypoint: !python/object:os.system ls", 4, 13, "has no meaning here, remove it"),
-    ('user: "\\0"', 4, 7, "contains a NUL character"),
+    # (keys of the service, part of the message); » stands before the place that is reported
+    ('»prots: []', "services.web.prots: unknown key, write 'ports' instead"),
+    ('»colour: blue', 'services.web.colour: unknown key, remove it'),
+    ('»mem_limt: 5m', "services.web.mem_limt: unknown key, the nearest, 'mem_limit', is not supported by swarmlet (yet) either, write `deploy"),
+    ('»build: .', 'services.web.build: not supported by swarmlet (yet), build the image beforehand'),
+    ('»mem_limit: 5m', 'write `deploy.resources.limits.memory`'),
+    ('»networks: [front]', 'services.web.networks: not supported by swarmlet (yet)'),
+    ('»image: other', "the key 'image' is already in line 3"),
+    ('user: »1000', 'services.web.user: must be a string, not a whole number (\'1000\'), write it in quotes: "1000"'),
+    ("user: »''", 'is empty, write a value'),
+    ('working_dir: »app', "'app' is no absolute path"),
+    ('read_only: »maybe', "cannot be 'maybe', write true or false"),
+    ('command: »{run: it}', 'services.web.command: must be a string or a list, not a mapping'),
+    ('command: [sleep, »5]', 'services.web.command[1]: must be a string'),
+    ('command: »"say \'hi"', 'has an open quote'),
+    ('environment: »DEBUG', 'must be a mapping or a list'),
+    ('environment:\n  A: »[1]', 'services.web.environment.A: must be one value, not a list'),
+    ("environment: [»'=x']", "the name '' cannot be used"),
+    ('environment:\n  A: »5$', "'$' names no variable, write $$"),
+    ('environment:\n  A: »${B', 'has no closing brace'),
+    ('environment:\n  A: »${B!x}', 'is no variable'),
+    ('environment:\n  A: »${B:?the database}', 'the variable B is not set: the database, set B'),
+    ('env_file: »web.env', 'the file web.env is missing'),
+    ('env_file:\n  - path: there.env\n    »format: raw', 'services.web.env_file[0].format: not supported'),
+    ('labels: [»io.swarmlet.task=x]', "are swarmlet's own"),
+    ('restart: »sometimes', "cannot be 'sometimes', write always"),
+    ('restart: »on-failure:x', "'x' is no number of restarts"),
+    ('stop_grace_period: »5', "'5' is no duration, write a number with ms, s, m or h, like 5s"),
+    ('cap_add: [»NET_ADMN]', "'NET_ADMN' is no Linux capability, write NET_ADMIN"),
+    ('ports: »8080:80', 'must be a list, not a string'),
+    ('ports:»', 'must be a list, not empty'),
+    ("ports: [»'80']", '\'80\' has no published port, write "80:80"'),
+    ("ports: [»'53:53/udp']", 'udp ports are not supported by swarmlet (yet)'),
+    ("ports: [»'99999:80']", "'99999' is no port number"),
+    ("ports: [»'8000-8001:80']", 'publishes 2 ports for 1'),
+    ("ports: [»'8001-8000:80-81']", 'ends before it begins, write 8000-8001'),
+    ("ports: [»'localhost:80:80']", "'localhost' is no IP address"),
+    ("ports: [»'1-2000:1-2000']", 'more than 1,000 published ports'),
+    ("ports: ['80:80', »'80:81']", 'port 80 is already published by services.web'),
+    ('ports:\n  - »target: 80', "services.web.ports[0]: has no 'published', write 'published: 80'"),
+    ('ports:\n  - {target: 80, published: 80, mode: »host}', 'mode host is not supported'),
+    ("volumes: [»'./data:/data']", "'./data' is relative to this machine, write an absolute path"),
+    ("volumes: [»'data:/data']", "the volume 'data' is not declared, write 'data:' below 'volumes:'"),
+    ("volumes: [»'/data:data']", "'data' is no path in the container"),
+    ("volumes: [»'/data:/data:z']", "the option 'z' is not supported"),
+    ('volumes:\n  - /a:/data\n  - »/b:/data/', "line 5 mounts something at '/data' too"),
+    ('volumes:\n  - {type: »bnd, source: /a, target: /b}', "cannot be 'bnd', write bind or volume or tmpfs"),
+    ('tmpfs: »/run:mode=1777', "the option 'mode=1777' is not supported"),
+    ('healthcheck: »{interval: 5s}', "has no 'test'"),
+    ('healthcheck: {»tset: [CMD, x]}', "unknown key, write 'test' instead"),
+    ('healthcheck: {test: »[curl, x]}', 'begins with \'curl\', write ["CMD"'),
+    ('healthcheck: {test: x, interval: »0s}', 'must be more than 0'),
+    ('healthcheck: {test: x, retries: »0}', 'cannot be 0, write 1 to 1000'),
+    ('x-swarmlet: {»helth: 1}', "services.web.x-swarmlet.helth: unknown key, write 'health' instead"),
+    ('x-swarmlet: {health: {http: »{path: /}}}', "has no 'port', write 'port: 8080'"),
+    ('x-swarmlet: {health: {»udp: 5}}', 'unknown key, write '),
+    ('x-swarmlet: {health: {tcp: {port: »0}}}', 'cannot be 0, write 1 to 65535'),
+    ('deploy: {replicas: »many}', "must be a whole number, not 'many', write 0 to 10000"),
+    ('deploy: {replicas: »-1}', 'cannot be -1'),
+    ('deploy: {mode: global, replicas: »2}', 'a global service has one task on every node'),
+    ('deploy: {resources: {limits: {memory: »512}}}', '512 bytes are too few'),
+    ('deploy: {resources: {limits: {memory: »5 apples}}}', "'5 apples' is no size"),
+    ('deploy: {resources: {limits: {cpus: »none}}}', "cannot be 'none', write a number above 0"),
+    ('deploy: {»update_config: {parallelism: 2}}', 'services.web.deploy.update_config: not supported'),
+    ('depends_on: [»wbe]', "no service of this stack is called 'wbe', write web"),
+    ('depends_on: [»web]', '(web → web)'),
+    ('depends_on: {web: {condition: »service_completed_successfully}}', 'is not supported by swarmlet (yet)'),
+    ('entrypoint: »!python/object:os.system ls', 'has no meaning here, remove it'),
+    ('user: »"\\0"', 'contains a NUL character'),
 ]
 
 BROKEN_FILES = [
-    # (the whole file, line, column, part of the message)
-    ("", 1, 1, "the file is empty, write 'services:'"),
-    ("- web\n", 1, 1, "must be a mapping, not a list"),
-    ("name: shop\n", 1, 1, "has no 'services', write 'services:'"),
-    ("servces: {}\n", 1, 1, "servces: unknown key, write 'services' instead"),
-    ("services:\n", 1, 10, "services: must be a mapping, not empty"),
-    ("services: {}\n", 1, 11, "services: declares no service"),
-    ("services:\n  web:\n", 2, 7, "services.web: must be a mapping, not empty"),
-    ("services:\n  web:\n    restart: always\n", 3, 5, "services.web: has no 'image', write 'image: "),
-    ("services:\n  web:\n    restart: always\n    imgae: x\n", 4, 5, "unknown key, write 'image' instead"),
-    ("services:\n  Web.Site:\n    image: x\n", 2, 3, "'Web.Site' is no name for a service"),
-    ("include: [other.yaml]\nservices: {web: {image: x}}\n", 1, 1, "include: not supported by swarmlet (yet)"),
-    ("services:\n  web:\n\timage: x\n", 3, 1, "write spaces for tabs"),
-    ("services:\n  web: {image: ${NAME:-x}}\n", 2, 20, "write quotes around values with {"),
-    ("services:\n  web:\n    image: 'x\n", 4, 1, "not valid YAML"),
-    ("services:\n  web: *nothing\n", 2, 8, "alias *nothing has no finished anchor before it"),
-    ("services: &all\n  web: *all\n", 2, 8, "alias *all has no finished anchor before it"),
-    ("services:\n  web:\n    <<: [1]\n", 3, 10, "only mappings can be merged, this is a whole number"),
-    ("services: {web: {image: x}}\n---\nservices: {}\n", 2, 1, "a second YAML document"),
-    ("? [a]\n: b\n", 1, 3, "a key must be a string, not a list"),
-    ("services: {web: {image: \x01}}\n", 1, 25, "a character that YAML does not allow"),
-    ("services: {web: {image: \ud800}}\n", 1, 25, "a character that YAML does not allow"),
-    ("services: {web: {image: x}}\nvolumes:\n  data: {driver: nfs}\n", 3, 18, "cannot be 'nfs', write local"),
-    ("services: {web: {image: x}}\nvolumes:\n  'a b':\n", 3, 3, "no name for a volume"),
+    # the same for whole files
+    ('»', "the file is empty, write 'services:'"),
+    ('»- web\n', 'must be a mapping, not a list'),
+    ('»name: shop\n', "has no 'services', write 'services:'"),
+    ('»servces: {}\n', "servces: unknown key, write 'services' instead"),
+    ('services:»\n', 'services: must be a mapping, not empty'),
+    ('services: »{}\n', 'services: declares no service'),
+    ('services:\n  web:»\n', 'services.web: must be a mapping, not empty'),
+    ('services:\n  web:\n    »restart: always\n', "services.web: has no 'image', write 'image: "),
+    ('services:\n  web:\n    restart: always\n    »imgae: x\n', "unknown key, write 'image' instead"),
+    ('services:\n  »Web.Site:\n    image: x\n', "'Web.Site' is no name for a service"),
+    ('»include: [other.yaml]\nservices: {web: {image: x}}\n', 'include: not supported by swarmlet (yet)'),
+    ('services:\n  web:\n»\timage: x\n', 'write spaces for tabs'),
+    ('services:\n  web: {image: $»{NAME:-x}}\n', 'write quotes around values with {'),
+    ("services:\n  web:\n    image: 'x\n»", 'not valid YAML'),
+    ('services:\n  web: »*nothing\n', 'alias *nothing has no finished anchor before it'),
+    ('services: &all\n  web: »*all\n', 'alias *all has no finished anchor before it'),
+    ('services:\n  web:\n    <<: [»1]\n', 'only mappings can be merged, this is a whole number'),
+    ('services: {web: {image: x}}\n»---\nservices: {}\n', 'a second YAML document'),
+    ('? »[a]\n: b\n', 'a key must be a string, not a list'),
+    ('services: {web: {image: »\x01}}\n', 'a character that YAML does not allow'),
+    ('services: {web: {image: »\ud800}}\n', 'a character that YAML does not allow'),
+    ('services: {web: {image: x}}\nvolumes:\n  data: {driver: »nfs}\n', "cannot be 'nfs', write local"),
+    ("services: {web: {image: x}}\nvolumes:\n  »'a b':\n", 'no name for a volume'),
 ]
 
 
-@pytest.mark.parametrize(("keys", "line", "column", "part"), BROKEN_SERVICES)
-def test_a_broken_service_is_refused_at_its_place(keys: str, line: int, column: int, part: str) -> None:
-    error = the_error(a_file(keys))
 
-    assert part in str(error)
-    assert (error.line, error.column) == (line, column)
+def check(file: str, part: str) -> None:
+    """The file without its » is refused, in one line, at the place where the » stood."""
+    before, mark, after = file.partition("»")
+    assert mark
+    error = the_error(before + after, files={"there.env": ""})
+
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     assert str(error).startswith(f"compose.yaml:{line}:{column}: ")
-    assert REMEDY.search(error.message)
-    assert "\n" not in str(error)
-
-
-@pytest.mark.parametrize(("text", "line", "column", "part"), BROKEN_FILES)
-def test_a_broken_file_is_refused_at_its_place(text: str, line: int, column: int, part: str) -> None:
-    error = the_error(text)
-
     assert part in str(error)
-    assert (error.line, error.column) == (line, column)
     assert REMEDY.search(error.message)
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(("keys", "part"), BROKEN_SERVICES)
+def test_a_broken_service_is_refused_at_its_place(keys: str, part: str) -> None:
+    check(a_file(keys), part)
+
+
+@pytest.mark.parametrize(("file", "part"), BROKEN_FILES)
+def test_a_broken_file_is_refused_at_its_place(file: str, part: str) -> None:
+    check(file, part)
 
 
 def test_a_cycle_is_named_in_the_order_of_waiting() -> None:
@@ -177,8 +177,6 @@ def test_a_faulty_declaration_is_not_blamed_on_its_users() -> None:
 
 
 def test_a_bad_name_for_the_stack_is_refused() -> None:
-    from swarmlet.model.compose import ComposeError, parse_stack
-
     with pytest.raises(ComposeError, match="'My Shop' is no name for a stack, write"):
         parse_stack("My Shop", "services: {web: {image: x}}", "compose.yaml", {}, {})
 

@@ -31,7 +31,7 @@ def filled(text: str, **variables: str) -> str:
 def test_the_operators(template: str, when_set: str, when_empty: str | None, when_unset: str | None) -> None:
     for variables, expected in (({"V": "v"}, when_set), ({"V": ""}, when_empty), ({}, when_unset)):
         if expected is None:
-            with pytest.raises(TemplateError, match="the variable V is (empty|not set): e, set V"):
+            with pytest.raises(TemplateError, match=r"the variable V is (empty|not set): e, set V"):
                 filled(template, **variables)
         else:
             assert filled(template, **variables) == expected
@@ -149,7 +149,7 @@ def test_keys_are_not_interpolated() -> None:
 
 def test_an_unset_variable_is_empty_with_a_warning_at_its_place() -> None:
     assert the_warnings(a_file("environment:\n  A: x$B")) == [
-        "compose.yaml:5:6: services.web.environment.A: the variable 'B' is not set and taken as empty, "
+        "compose.yaml:5:10: services.web.environment.A: the variable 'B' is not set and taken as empty, "
         "set it, or write ${B:-default}"
     ]
 

@@ -54,7 +54,8 @@ class Fields:
         """Like `read` for a key that must be there: its fault is the mapping's."""
         value = self.value(key)
         if value is None:
-            raise self.lack(f"has no {shown(key)}, write '{key}: {example}'")
+            line = f"{key}: {example}".rstrip()
+            raise self.lack(f"has no {shown(key)}, write '{line}'")
         return reader(value)
 
     def lack(self, message: str) -> ComposeError:

@@ -38,7 +38,10 @@ def remedy_for_unknown(key: str, pattern: str) -> str:
     if near and near[0] in usable:
         return f"write {shown(near[0])} instead"
     if near:
-        return f"{shown(near[0])}, if that is meant, is {rows[near[0]].support} too"
+        row = rows[near[0]]
+        if row.support is Support.REFUSED:
+            return f"the nearest, {shown(row.key)}, is not supported by swarmlet (yet) either, {row.doc}"
+        return f"remove it: the nearest, {shown(row.key)}, has no effect either"
     if len(usable) <= LISTED_MAX:
         return f"write {' or '.join(map(shown, usable))} instead, or remove it"
     return "remove it"

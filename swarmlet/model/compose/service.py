@@ -12,7 +12,7 @@ from swarmlet.model.compose.errors import refused
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.health import Extension, read_extension, read_health_check
-from swarmlet.model.compose.marks import Node, Sequence, is_null, shown
+from swarmlet.model.compose.marks import Mapping, Node, Sequence, is_null, shown
 from swarmlet.model.compose.mounts import MountReader
 from swarmlet.model.compose.ports import WrittenPort, read_ports
 from swarmlet.model.compose.scalars import any_string, boolean, duration, pairs, string, strings, text
@@ -113,6 +113,8 @@ def _command(node: Node) -> tuple[str, ...] | None:
         return None
     if isinstance(node, Sequence):
         return strings(node)
+    if isinstance(node, Mapping):
+        raise refused(node, f"must be a string or a list, not {node.kind}, write [program, argument, …]")
     written = any_string(node)
     try:
         return tuple(shlex.split(written))

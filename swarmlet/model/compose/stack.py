@@ -71,7 +71,7 @@ class _StackReader:
         if fields.has("volumes"):
             volumes = fields.read("volumes", self._volumes, None)
         reader = ServiceReader(self.environment, MountReader(volumes, self.findings), self.findings)
-        written = fields.require("services", lambda node: self._written(node, reader), "'")
+        written = fields.require("services", lambda node: self._written(node, reader), "")
         self._check_ports(written)
         depends_on = self._depends_on(written)
         return {name: service.spec(depends_on[name]) for name, service in written.items() if service is not None}
