@@ -143,9 +143,11 @@ class NamespaceHost(Host):
         conf.write_text(CONTAINERS_CONF)
         self.socket.unlink(missing_ok=True)
         where = self.directory
-        # A mount namespace of its own: each engine needs a private /run/containers, and its mounts end with it.
+        # A mount namespace of its own: each engine needs a private /run/containers, keeps its containers' network
+        # namespaces in /run/netns, and all of these mounts end with it.
         script = (
-            "mkdir -p /run/containers && mount -t tmpfs tmpfs /run/containers && "
+            "mkdir -p /run/containers /run/netns && mount -t tmpfs tmpfs /run/containers && "
+            "mount -t tmpfs tmpfs /run/netns && "
             f"exec podman --root {where}/root --runroot {where}/run --tmpdir {where}/tmp "
             f"--network-config-dir {where}/net system service --time=0 unix://{self.socket}"
         )

@@ -91,6 +91,7 @@ class Workspace:
             end_supervised(Path(str(entry["path"])))
         for entry in each("podman"):
             _empty_podman(list(entry["remote"]))  # type: ignore[call-overload]
+        _end_monitors(self.path)
         for entry in each("engine"):
             end_process(int(str(entry["pid"])), entry["start"])
         for child in self._children:
@@ -124,6 +125,19 @@ def _empty_podman(remote: list[str]) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         run(*remote, "kill", "--all", check=False, timeout_s=30)
         run(*remote, "rm", "--all", "--force", "--time", "0", check=False, timeout_s=60)
+
+
+def _end_monitors(path: Path) -> None:
+    """End containers that an engine could not be asked to remove any more: their monitors name the lab's directory."""
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = cmdline.read_bytes().split(b"\0")
+            if not words[0].endswith(b"/conmon") or not any(word.startswith(bytes(path)) for word in words):
+                continue
+            monitor = int(cmdline.parent.name)
+            for child in (cmdline.parent / f"task/{monitor}/children").read_text().split():
+                end_process(int(child), start_time(int(child)))
+            end_process(monitor, start_time(monitor))
 
 
 def end_supervised(state: Path) -> None:

@@ -90,7 +90,11 @@ def _doubling() -> list[tuple[int, str]]:
     return [(n, f"A{n - 1}" if n else "A") for n in range(40)]
 
 
-@given(st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True), st.text(st.characters(exclude_characters="'\\\r"))))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True), st.text(st.characters(exclude_characters="'\\\r"))
+    )
+)
 def test_single_quotes_keep_any_text(values: dict[str, str]) -> None:
     assert read("".join(f"{name}='{value}'\n" for name, value in values.items())) == values
 

@@ -23,7 +23,10 @@ def ports(*triples: tuple[str, int, int]) -> tuple[PublishedPort, ...]:
         ("9000-9001:80-81", ports(("", 9000, 80), ("", 9001, 81))),
         ("127.0.0.1:9000-9001:80-81", ports(("127.0.0.1", 9000, 80), ("127.0.0.1", 9001, 81))),
         ("{target: 80, published: 8080}", ports(("", 8080, 80))),
-        ("{target: 80, published: '8080', host_ip: 10.0.0.1, protocol: tcp, mode: ingress}", ports(("10.0.0.1", 8080, 80))),
+        (
+            "{target: 80, published: '8080', host_ip: 10.0.0.1, protocol: tcp, mode: ingress}",
+            ports(("10.0.0.1", 8080, 80)),
+        ),
     ],
 )
 def test_ports(written: str, expected: tuple[PublishedPort, ...]) -> None:

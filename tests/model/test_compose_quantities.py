@@ -29,7 +29,9 @@ def test_durations(text: str, seconds: float) -> None:
     assert duration_s(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "s", "5", "1 s", "-1s", "+1s", "1d", "1s1", "1e3s", "1M", "٣s", "9000h", "1s" * 90])
+@pytest.mark.parametrize(
+    "text", ["", "s", "5", "1 s", "-1s", "+1s", "1d", "1s1", "1e3s", "1M", "٣s", "9000h", "1s" * 90]
+)
 def test_what_is_no_duration_is_refused_with_a_remedy(text: str) -> None:
     with pytest.raises(BadQuantity, match="write "):
         duration_s(text)
