@@ -72,7 +72,9 @@ class Swarmlet:
 
     def kill_a_container(self) -> float:
         asked = self.cluster.agents[0]
-        victim = next(task for task in self.cluster.tasks(asked=asked) if task["ready"])
+        # The one restarted least: each further restart of the same task would wait twice as long, as it should.
+        ready = [task for task in self.cluster.tasks(asked=asked) if task["ready"]]
+        victim = min(ready, key=lambda task: int(task["restarts"]))
         owner = next(agent for agent in self.cluster.agents if agent.name == victim["node"])
         kill_container(owner, victim["id"])
 
@@ -327,10 +329,10 @@ class Measurements:
                 self._lose_a_host(name, number)
 
     def _lose_a_host(self, name: str, number: int) -> None:
+        self.ours.redeploy()
         lost = self.cluster.leader() if name == "leader host" else self.ours.follower()
         self.take(name, self.ours.lose_a_host(lost))
         self.ours.bring_back(lost)
-        self.ours.redeploy()
         if self.docker is None or number >= self.peer_rounds:
             return
         # Swarm moves nothing back to a host that returned: without a new deploy the next one lost runs nothing.

@@ -11,7 +11,7 @@ from swarmlet.drivers.consensus import NoLeader, NotTaken
 from swarmlet.drivers.sessions import TooManyWrites
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import ComposeError
-from swarmlet.node.errors import UnknownTask
+from swarmlet.node.errors import NoContainerYet, UnknownTask
 from swarmlet.store import TransactionRefused
 from swarmlet.transport import PeerTimeout, PeerUnavailable, RemoteError
 
@@ -32,6 +32,7 @@ STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (PortConflict, 409, "Port taken"),
     (StackRefused, 422, "Refused"),
     (UnknownTask, 404, "Not found"),
+    (NoContainerYet, 404, "No log yet"),
     (SwarmletError, 409, "Refused"),
 )
 """First match wins: a more special error comes first."""

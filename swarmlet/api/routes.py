@@ -1,5 +1,6 @@
 """Reads and writes under /v1. Reads are views of one moment; writes are transactions of the stacks controller."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar

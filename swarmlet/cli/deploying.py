@@ -19,8 +19,8 @@ STUCK_PATIENCE_S = 8.0
 
 
 class UnreadableFile(SwarmletError):
-    def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(f"{path}: {error.strerror}: give the path of a readable file")
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}: give the path of a readable file")
 
 
 class DeployFailed(SwarmletError):
@@ -28,30 +28,31 @@ class DeployFailed(SwarmletError):
 
 
 def read_request(compose: Path) -> DeployRequest:
-    """The file with everything of this machine that it refers to: variables (environment, then `.env`), env files."""
+    """The file with everything of this machine that it refers to: variables (environment, then `.env`), env files.
+
+    Variables may stand in the paths of env files, and env files may use more variables: each look shows the next.
+    """
     text = _read(compose)
-    inputs = needed_inputs(text)
-    files = {}
-    for name in inputs.env_files:
-        path = compose.parent / name
-        # A missing file is the parser's to judge: it may be declared as not required.
-        if path.exists():
-            files[name] = _read(path)
     dot_env = compose.parent / ".env"
-    defaults = parse_env_file(_read(dot_env), str(dot_env), os.environ) if dot_env.exists() else {}
-    variables = {
-        name: os.environ.get(name, defaults.get(name, ""))
-        for name in inputs.variables
-        if name in os.environ or name in defaults
-    }
+    known = parse_env_file(_read(dot_env), str(dot_env), os.environ) if dot_env.exists() else {}
+    known |= os.environ
+    files: dict[str, str] = {}
+    for name in needed_inputs(text, known).env_files:
+        # A missing file is the parser's to judge: it may be declared as not required.
+        if (compose.parent / name).exists():
+            files[name] = _read(compose.parent / name)
+    wanted = needed_inputs(text, known, files).variables
+    variables = {name: known[name] for name in wanted if name in known}
     return DeployRequest(compose=text, filename=compose.name, variables=variables, files=files)
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UnreadableFile(path, error) from error
+        raise UnreadableFile(path, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(path, f"is not UTF-8 text ({error.reason} at byte {error.start})") from error
 
 
 def wait_converged(

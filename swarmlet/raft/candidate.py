@@ -13,7 +13,7 @@ from swarmlet.raft.server import Lead, Server, StartElection, StepDown, Transiti
 
 class Candidate:
     def __init__(self, server: Server, election: StartElection) -> None:
-        assert server.membership.is_voter(server.node_id), "only voters campaign"
+        assert server.may_be_needed, "only voters campaign, and who was one until lately"
         self._server = server
         self._pre_vote = election.pre_vote
         self._votes: dict[NodeId, bool] = {}

@@ -136,6 +136,7 @@ class Leader:
         return {
             node: PeerProgress(progress.match_index, progress.active_at >= active_since)
             for node, progress in self._replication
+            if progress.leaving_at is None
         }
 
     # The log
@@ -212,6 +213,7 @@ class Leader:
         round_number = self._rounds.begin(server.now)
         self._reads.join(round_number, max(server.commit_index, self._term_start_index))
         self._heartbeat_at = server.now + server.settings.heartbeat_interval_s
+        self._replication.forget_former()
         for node, progress in self._replication:
             commit_index = min(server.commit_index, progress.match_index)
             progress.commit_sent = max(progress.commit_sent, commit_index)

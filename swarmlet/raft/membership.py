@@ -81,6 +81,15 @@ class MembershipLog:
         assert position >= 0, f"the membership at {index} is forgotten"
         return self._memberships[position]
 
+    def may_have_voter(self, node: NodeId, commit_index: int) -> bool:
+        """Whether the node votes in a membership that may be in force when this much is known to be committed.
+
+        A server that its latest membership leaves out may still be the only one with the log to be elected, and so
+        to commit that membership (thesis §4.2.2).
+        """
+        first = bisect_right(self._indices, commit_index) - 1
+        return any(membership.is_voter(node) for membership in self._memberships[first:])
+
     def take(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             if entry.kind is EntryKind.MEMBERSHIP:

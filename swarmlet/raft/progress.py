@@ -56,6 +56,8 @@ class Progress:
     commit_sent: int = 0
     """The commit index that it has been told."""
     transfer: SnapshotTransfer | None = None
+    leaving_at: float | None = None
+    """When a removed member is forgotten; None for members."""
     _in_flight: deque[_InFlight] = field(default_factory=deque)
     _in_flight_bytes: int = 0
 

@@ -39,16 +39,26 @@ class Replication:
         return self._followers.get(node)
 
     def follow_membership(self) -> None:
-        """Begin with new members and stop with former ones, who are sent what removed them if they are up to date."""
+        """Begin with new members; former ones go on for a while, so that they learn what has become of them."""
         server = self._server
         members = server.membership.members - {server.node_id}
-        for gone in self._followers.keys() - members:
-            self._send_what_is_new(gone, self._followers.pop(gone))
-            self.acked.pop(gone, None)
-            self._due.discard(gone)
         for new in sorted(members - self._followers.keys()):
             self._followers[new] = Progress(next_index=server.log.last_index + 1, active_at=server.now)
             self._due.add(new)
+        for node, progress in self._followers.items():
+            if node in members:
+                progress.leaving_at = None
+            elif progress.leaving_at is None:
+                progress.leaving_at = server.now + server.settings.farewell_s
+
+    def forget_former(self) -> None:
+        """Stop with former members whose time is over, or who have been told that their removal is committed."""
+        removed_at, now = self._server.memberships.latest_index, self._server.now
+        for node, progress in list(self._followers.items()):
+            if progress.leaving_at is not None and (now >= progress.leaving_at or progress.commit_sent >= removed_at):
+                del self._followers[node]
+                self.acked.pop(node, None)
+                self._due.discard(node)
 
     def all_due(self) -> None:
         self._due.update(self._followers)

@@ -86,7 +86,11 @@ class Server:
 
     @property
     def may_campaign(self) -> bool:
-        return self.membership.is_voter(self.node_id) and not self.disk_is_stalled
+        return self.may_be_needed and not self.disk_is_stalled
+
+    @property
+    def may_be_needed(self) -> bool:
+        return self.memberships.may_have_voter(self.node_id, self.commit_index)
 
     @property
     def disk_is_stalled(self) -> bool:

@@ -39,6 +39,8 @@ class RaftSettings:
     apply_entries_max: int = 1_024
     """Entries handed to the state machine in one step; the next step goes on, so that none takes long."""
     reads_waiting_max: int = 10_000
+    farewell_s: float = 3.0
+    """How long a removed member is still sent the log, so that it learns of its removal."""
     promotion_lag_max: int = 1_000
     """A learner that is further behind than this many entries is not promoted."""
     disk_stall_s: float = 2.0

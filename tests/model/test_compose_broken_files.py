@@ -15,7 +15,7 @@ BROKEN_SERVICES = [
     ("»colour: blue", "services.web.colour: unknown key, remove it"),
     (
         "»mem_limt: 5m",
-        "services.web.mem_limt: unknown key, the nearest, 'mem_limit', is not supported by swarmlet (yet) either, write `deploy",
+        "unknown key, the nearest, 'mem_limit', is not supported by swarmlet (yet) either, write `deploy",
     ),
     ("»build: .", "services.web.build: not supported by swarmlet (yet), build the image beforehand"),
     ("»mem_limit: 5m", "write `deploy.resources.limits.memory`"),

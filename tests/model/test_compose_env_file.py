@@ -82,7 +82,7 @@ def test_faults_are_placed_in_the_file(text: str, line: int, part: str) -> None:
 
 
 def test_values_that_grow_without_end_are_refused() -> None:
-    with pytest.raises(ComposeError, match="longer than|more than"):
+    with pytest.raises(ComposeError, match=r"longer than|more than"):
         read("A=0123456789\n" + "".join(f"A{n}=${n_before}${n_before}\n" for n, n_before in _doubling()))
 
 

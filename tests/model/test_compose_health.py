@@ -1,7 +1,7 @@
 """Health checks: commands of Compose, and probes by the node."""
 
 import pytest
-from compose_builders import a_template, the_error, a_file
+from compose_builders import a_file, a_template, the_error
 
 from swarmlet.model.spec import CommandProbe, HealthCheck, HttpProbe, TcpProbe
 

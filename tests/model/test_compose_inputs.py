@@ -15,10 +15,8 @@ def test_variables_in_values_and_names_without_value() -> None:
             environment:
               SET: x
               OPEN:
-            """,
-            rest="services2: {}",
+            """
         )
-        + "  db:\n"
     )
 
     assert needed.variables == {"UID", "DEFAULT_UID", "YES", "OPEN"}

@@ -48,7 +48,13 @@ def test_labels_of_ports_have_no_effect_and_say_so() -> None:
     ]
 
 
-VOLUMES = "volumes:\n  data:\n  shared: {external: true}\n  named: {name: own, driver: local}\n  both: {external: true, name: x}\n"
+VOLUMES = """\
+volumes:
+  data:
+  shared: {external: true}
+  named: {name: own, driver: local}
+  both: {external: true, name: x}
+"""
 
 
 @pytest.mark.parametrize(

@@ -134,3 +134,9 @@ def test_x_swarmlet_outside_of_services_is_pointed_out() -> None:
 
 def test_names_that_users_choose_may_begin_like_extensions() -> None:
     assert a_template("labels: {x-team: shop}").labels == {"x-team": "shop"}
+
+
+def test_a_long_text_used_by_many_aliases_is_limited() -> None:
+    text = "x-t: &t " + "x" * 500_000 + "\nx-u: [" + ", ".join(["*t"] * 20) + "]\nservices: {web: {image: x}}\n"
+
+    assert "characters once aliases are expanded" in the_error(text).message

@@ -13,6 +13,8 @@ from swarmlet.model.compose.scalars import boolean, one_of, sequence, string, te
 from swarmlet.model.spec import DependencyCondition
 
 _PATTERN = "services.*.depends_on.*"
+SHOWN_MAX = 9
+"""Services of a cycle that are named."""
 _COMPLETED = "service_completed_successfully"
 
 
@@ -63,14 +65,18 @@ def _refuse_cycle(
     except CycleError as error:
         # graphlib names each node before the one that depends on it, and the first again at the end.
         cycle: list[str] = list(reversed(error.args[1]))[:-1]
-        first = min(cycle, key=list(written).index)
+        rank = {service: at for at, service in enumerate(written)}
+        first = min(cycle, key=rank.__getitem__)
         at = cycle.index(first)
         cycle = [*cycle[at:], *cycle[:at], first]
         node = next(dependency.node for dependency in written[first] if dependency.service == cycle[1])
-        message = (
-            f"a cycle of services that wait for each other ({' → '.join(cycle)}), remove one of these dependencies"
-        )
+        message = f"a cycle of services that wait for each other ({_path(cycle)}), remove one of these dependencies"
         findings.refuse(refused(node, message))
+
+
+def _path(cycle: list[str]) -> str:
+    """Shortened in the middle: a cycle may be as long as the file."""
+    return " → ".join(cycle if len(cycle) <= SHOWN_MAX else [*cycle[: SHOWN_MAX - 2], "…", cycle[-1]])
 
 
 def _unknown(dependency: Dependency, services: MappingOf[str, object]) -> ComposeError:

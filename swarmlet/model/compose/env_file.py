@@ -12,6 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from swarmlet.model.compose.budget import Budget
 from swarmlet.model.compose.errors import ComposeError, refusal
 from swarmlet.model.compose.marks import Place, shown
 from swarmlet.model.compose.source import check_size
@@ -44,15 +45,12 @@ def parse_env_file(
     """The file's variables. Raises `ComposeError` with the place in this file."""
     values: dict[str, str] = {}
     known = ChainMap(dict(variables), values)
-    length_left = TEXT_LENGTH_MAX
+    texts = Budget(TEXT_LENGTH_MAX, "more than {limit} characters with its variables, write shorter values")
     for assignment in _assignments(text, filename):
         value = _value(assignment, known, variables, on_unset)
         if value is None:
             continue
-        length_left -= len(value)
-        if length_left < 0:
-            message = f"more than {TEXT_LENGTH_MAX:,} characters with its variables, write shorter values"
-            raise refusal(assignment.place, assignment.name, message)
+        texts.pay(len(value), assignment.place, assignment.name)
         values[assignment.name] = value
     return values
 

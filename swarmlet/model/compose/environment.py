@@ -1,8 +1,9 @@
 """A service's environment: its `env_file`s in order, then `environment` over them."""
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from swarmlet.model.compose.budget import Budget
 from swarmlet.model.compose.env_file import parse_env_file
 from swarmlet.model.compose.errors import refused
 from swarmlet.model.compose.fields import Fields
@@ -11,6 +12,9 @@ from swarmlet.model.compose.interpolation import warn_unset
 from swarmlet.model.compose.marks import Mapping, Node, Sequence
 from swarmlet.model.compose.scalars import boolean, pairs, string
 
+TEXT_LENGTH_MAX = 4 * 1024 * 1024
+"""Of what env files give to all services together, in characters: the largest transaction a cluster takes."""
+_TOO_MUCH = "env files give more than {limit} characters to this stack's services, write shorter ones"
 _PATTERN = "services.*.env_file[]"
 
 
@@ -28,12 +32,19 @@ class EnvironmentReader:
     files: MappingOf[str, str]
     """Contents of env files by their path as written."""
     findings: Findings
+    _read: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Each file is read once, however many services name it."""
+    _texts: Budget = field(default_factory=lambda: Budget(TEXT_LENGTH_MAX, _TOO_MUCH))
 
     def of_files(self, node: Node) -> dict[str, str]:
         values: dict[str, str] = {}
         for file in env_files(node, self.findings):
             with self.findings.collecting():
-                values.update(self._file(file))
+                of_file = self._file(file)
+                self._texts.pay(
+                    sum(len(name) + len(value) for name, value in of_file.items()), file.node.place, file.node.path
+                )
+                values.update(of_file)
         return values
 
     def of_pairs(self, node: Node) -> dict[str, str]:
@@ -53,9 +64,12 @@ class EnvironmentReader:
                 )
                 raise refused(file.node, message)
             return {}
-        return parse_env_file(
-            content, file.path, self.variables, lambda place, name: warn_unset(self.findings, place, "", name)
-        )
+        if file.path not in self._read:
+            self._read[file.path] = {}  # lest a faulty one be read and reported again
+            self._read[file.path] = parse_env_file(
+                content, file.path, self.variables, lambda place, name: warn_unset(self.findings, place, "", name)
+            )
+        return self._read[file.path]
 
 
 def env_files(node: Node, findings: Findings) -> tuple[EnvFile, ...]:

@@ -5,12 +5,15 @@ earlier wins. Every copied node and every merged entry is paid from one budget, 
 aliases cannot fill the memory.
 """
 
+from swarmlet.model.compose.budget import Budget
 from swarmlet.model.compose.errors import refusal
 from swarmlet.model.compose.marks import Entry, Mapping, Node, Scalar, Sequence, below
-from swarmlet.model.compose.source import DEPTH_MAX, MERGE_KEY
+from swarmlet.model.compose.source import DEPTH_MAX, FILE_BYTES_MAX, MERGE_KEY
 
 NODES_MAX = 100_000
 """After expansion. A stack of 500 services with 100 values each is half of it."""
+TEXT_LENGTH_MAX = 4 * FILE_BYTES_MAX
+"""Of all values together, after expansion, in characters: a long text that many services use is read many times."""
 
 
 def expand(root: Node) -> Node:
@@ -19,14 +22,16 @@ def expand(root: Node) -> Node:
 
 class _Expansion:
     def __init__(self) -> None:
-        self._nodes_left = NODES_MAX
+        self._nodes = Budget(NODES_MAX, "more than {limit} values once aliases are expanded, write fewer aliases")
+        self._texts = Budget(TEXT_LENGTH_MAX, "more than {limit} characters once aliases are expanded, write less")
 
     def node(self, node: Node, path: str, depth: int) -> Node:
-        self._pay(node, path)
+        self._nodes.pay(1, node.place, path)
         if depth > DEPTH_MAX:
             raise refusal(node.place, path, f"nested deeper than {DEPTH_MAX} levels by aliases, write it flatter")
         match node:
             case Scalar():
+                self._texts.pay(len(node.text), node.place, path)
                 return Scalar(node.place, path, node.text, node.plain)
             case Sequence():
                 items = (self.node(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(node.items))
@@ -52,12 +57,6 @@ class _Expansion:
                 message = f"only mappings can be merged, this is {source.kind}, write <<: *name of a mapping's anchor"
                 raise refusal(source.place, below(path, MERGE_KEY), message)
             for key, entry in self._merged(source, path, depth + 1).items():
-                self._pay(source, path)
+                self._nodes.pay(1, source.place, path)
                 merged.setdefault(key, entry)
         return merged
-
-    def _pay(self, node: Node, path: str) -> None:
-        self._nodes_left -= 1
-        if self._nodes_left < 0:
-            message = f"more than {NODES_MAX:,} values once aliases are expanded, write fewer aliases of aliases"
-            raise refusal(node.place, path, message)

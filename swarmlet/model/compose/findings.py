@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from swarmlet.model.compose.errors import ComposeError, ComposeWarning
 from swarmlet.model.compose.marks import Place
 
+ERRORS_MAX = 100
+"""Then reading stops: messages with suggestions take time, and only one of them is told."""
+
 
 class Findings:
     def __init__(self, filename: str) -> None:
@@ -22,7 +25,10 @@ class Findings:
         self._warnings.setdefault((place, message), ComposeWarning(place, key_path, message))
 
     def refuse(self, error: ComposeError) -> None:
+        """Raises the first of all once there are too many; every block that collects passes it on upwards."""
         self._errors.append(error)
+        if len(self._errors) >= ERRORS_MAX:
+            self.raise_first()
 
     @contextmanager
     def collecting(self) -> Iterator[None]:

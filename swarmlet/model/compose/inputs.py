@@ -7,6 +7,7 @@ them, so a client asks again with what it found: `needed_inputs(text, variables,
 
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
+from contextlib import suppress
 from dataclasses import dataclass
 
 from swarmlet.model.compose.env_file import variables_of_env_file
@@ -31,7 +32,6 @@ def needed_inputs(
     text: str, variables: MappingOf[str, str] | None = None, files: MappingOf[str, str] | None = None
 ) -> NeededInputs:
     """What is known of the file's needs with these variables, and these env files by their path."""
-    findings = Findings("")
     try:
         root = expand(read_tree(text, ""))
     except ComposeError:
@@ -39,13 +39,19 @@ def needed_inputs(
     needed = set(variables_in(root))
     for environment in _of_services(root, "environment"):
         needed.update(_names_without_value(environment))
-    filled = interpolate(root, variables or {}, findings)
-    paths: dict[str, None] = {}
-    for node in _of_services(filled, "env_file"):
-        paths.update(dict.fromkeys(file.path for file in env_files(node, findings)))
+    paths = tuple(dict.fromkeys(_env_files(root, variables or {})))
     for path in paths:
         needed.update(variables_of_env_file((files or {}).get(path, "")))
-    return NeededInputs(frozenset(needed), tuple(paths))
+    return NeededInputs(frozenset(needed), paths)
+
+
+def _env_files(root: Node, variables: MappingOf[str, str]) -> Iterator[str]:
+    findings = Findings("")
+    # Raised only for a file so full of faults that none of its needs matters.
+    with suppress(ComposeError):
+        for node in _of_services(interpolate(root, variables, findings), "env_file"):
+            for file in env_files(node, findings):
+                yield file.path
 
 
 def _names_without_value(environment: Node) -> Iterator[str]:

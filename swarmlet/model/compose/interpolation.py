@@ -7,6 +7,7 @@ the string (`replicas: ${N:-3}`).
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
 
+from swarmlet.model.compose.budget import Budget
 from swarmlet.model.compose.errors import refused
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Entry, Mapping, Node, Place, Scalar, Sequence, shown
@@ -45,7 +46,8 @@ class _Interpolation:
     def __init__(self, variables: MappingOf[str, str], findings: Findings) -> None:
         self._variables = variables
         self._findings = findings
-        self._length_left = TEXT_LENGTH_MAX
+        message = "more than {limit} characters from variables in this file, write shorter values"
+        self._texts = Budget(TEXT_LENGTH_MAX, message)
 
     def node(self, node: Node) -> Node:
         match node:
@@ -64,10 +66,7 @@ class _Interpolation:
                 text = render(parse_template(scalar.text), self._variables, lambda name: self._warn(scalar, name))
             except TemplateError as error:
                 raise refused(scalar, str(error)) from error
-            self._length_left -= len(text)
-            if self._length_left < 0:
-                message = f"more than {TEXT_LENGTH_MAX:,} characters from variables in this file, write shorter values"
-                raise refused(scalar, message)
+            self._texts.pay(len(text), scalar.place, scalar.path)
         return Scalar(scalar.place, scalar.path, text, plain=False)
 
     def _warn(self, scalar: Scalar, name: str) -> None:

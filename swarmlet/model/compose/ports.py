@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from swarmlet.model.compose.budget import Budget
 from swarmlet.model.compose.errors import refused
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
@@ -16,7 +17,7 @@ from swarmlet.model.compose.scalars import integer, one_of, sequence, text
 from swarmlet.model.spec import PublishedPort
 
 PORTS_MAX = 1_000
-"""Of one service: each is a listener on every node."""
+"""Of one stack: each is a listener on every node."""
 PORT_MAX = 65_535
 _PATTERN = "services.*.ports[]"
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
@@ -32,65 +33,72 @@ class WrittenPort:
     node: Node
 
 
-def read_ports(node: Node, findings: Findings) -> tuple[WrittenPort, ...]:
-    found: list[WrittenPort] = []
-    for item in sequence(node).items:
-        with findings.collecting():
-            ports = _long(item, findings) if isinstance(item, Mapping) else _short(item)
-            if len(found) + len(ports) > PORTS_MAX:
-                raise refused(item, f"more than {PORTS_MAX:,} published ports in one service, write a smaller range")
-            found.extend(WrittenPort(port, item) for port in ports)
-    return tuple(found)
-
-
-class PortUse:
-    """Every published port of a stack, to find two that listen at the same place."""
+class PortReader:
+    """Reads the ports of all services of a stack, and finds two that listen at the same place."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
+        self._count = Budget(PORTS_MAX, "more than {limit} published ports in one stack, write smaller ranges")
         self._taken: dict[int, dict[str, str]] = {}
+        """Per number: what services took it, by address."""
+
+    def read(self, node: Node) -> tuple[WrittenPort, ...]:
+        found: list[WrittenPort] = []
+        for item in sequence(node).items:
+            with self._findings.collecting():
+                found.extend(WrittenPort(port, item) for port in self._ports(item))
+        return tuple(found)
 
     def take(self, service: str, ports: tuple[WrittenPort, ...]) -> None:
         for written in ports:
             address = written.port.host_address
             others = self._taken.setdefault(written.port.published, {})
-            for other, owner in others.items():
-                if address == other or address in _WILDCARDS or other in _WILDCARDS:
-                    message = f"port {written.port.published} is already published by {owner}, write another number"
-                    self._findings.refuse(refused(written.node, message))
-                    return
+            clashing = others if address in _WILDCARDS else others.keys() & {address, *_WILDCARDS}
+            if clashing:
+                owner = others[next(iter(clashing))]
+                message = f"port {written.port.published} is already published by {owner}, write another number"
+                self._findings.refuse(refused(written.node, message))
+                return
             others[address] = f"services.{service}"
 
+    def _ports(self, item: Node) -> tuple[PublishedPort, ...]:
+        if isinstance(item, Mapping):
+            self._count.pay(1, item.place, item.path)
+            return (_long(item, self._findings),)
+        return self._short(item)
 
-def _short(node: Node) -> tuple[PublishedPort, ...]:
-    written = text(node)
-    body, _, protocol = written.partition("/")
-    _check_protocol(node, protocol or "tcp")
-    rest, _, target_text = body.rpartition(":")
-    address, _, published_text = rest.rpartition(":")
-    targets = _range(node, target_text)
-    if not published_text:
-        remedy = f'write "{body if rest == "" else target_text}:{target_text}"'
-        raise refused(node, f"{shown(written)} has no published port, {remedy} (published first)")
-    published = _range(node, published_text)
-    if len(published) != len(targets):
-        message = f"{shown(written)} publishes {len(published)} ports for {len(targets)}, write ranges of equal length"
-        raise refused(node, message)
-    host = _address(node, address)
-    return tuple(
-        PublishedPort(target=target, published=number, host_address=host)
-        for number, target in zip(published, targets, strict=True)
-    )
+    def _short(self, node: Node) -> tuple[PublishedPort, ...]:
+        written = text(node)
+        body, _, protocol = written.partition("/")
+        _check_protocol(node, protocol or "tcp")
+        rest, _, target_text = body.rpartition(":")
+        address, _, published_text = rest.rpartition(":")
+        targets = _range(node, target_text)
+        if not published_text:
+            remedy = f'write "{body if rest == "" else target_text}:{target_text}"'
+            raise refused(node, f"{shown(written)} has no published port, {remedy} (published first)")
+        published = _range(node, published_text)
+        if len(published) != len(targets):
+            message = (
+                f"{shown(written)} publishes {len(published)} ports for {len(targets)}, write ranges of equal length"
+            )
+            raise refused(node, message)
+        host = _address(node, address)
+        self._count.pay(len(targets), node.place, node.path)
+        return tuple(
+            PublishedPort(target=target, published=number, host_address=host)
+            for number, target in zip(published, targets, strict=True)
+        )
 
 
-def _long(node: Node, findings: Findings) -> tuple[PublishedPort, ...]:
+def _long(node: Node, findings: Findings) -> PublishedPort:
     fields = Fields(node, _PATTERN, findings)
     fields.read("protocol", lambda value: _check_protocol(value, text(value)), None)
     fields.read("mode", _check_mode, None)
     host = fields.read("host_ip", lambda value: _address(value, text(value)), "")
     target = fields.require("target", port_number, "80")
     published = fields.require("published", port_number, str(target))
-    return (PublishedPort(target=target, published=published, host_address=host),)
+    return PublishedPort(target=target, published=published, host_address=host)
 
 
 def _range(node: Node, written: str) -> range:

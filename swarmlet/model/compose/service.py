@@ -14,7 +14,7 @@ from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.health import Extension, read_extension, read_health_check
 from swarmlet.model.compose.marks import Mapping, Node, Sequence, is_null, shown
 from swarmlet.model.compose.mounts import MountReader
-from swarmlet.model.compose.ports import WrittenPort, read_ports
+from swarmlet.model.compose.ports import PortReader, WrittenPort
 from swarmlet.model.compose.scalars import any_string, boolean, duration, pairs, string, strings, text
 from swarmlet.model.spec import DependencyCondition, RestartCondition, RestartPolicy, ServiceSpec, TaskTemplate
 
@@ -54,6 +54,7 @@ class WrittenService:
 class ServiceReader:
     environment: EnvironmentReader
     mounts: MountReader
+    ports: PortReader
     findings: Findings
 
     def read(self, name: str, node: Node) -> WrittenService:
@@ -61,7 +62,7 @@ class ServiceReader:
         findings = self.findings
         fields = Fields(node, PATTERN, findings)
         deploy = fields.read("deploy", lambda value: read_deploy(value, findings), Deploy())
-        ports = fields.read("ports", lambda value: read_ports(value, findings), ())
+        ports = fields.read("ports", self.ports.read, ())
         dependencies = fields.read("depends_on", lambda value: read_dependencies(value, findings), ())
         template = self._template(fields, deploy, ports)
         return WrittenService(name, template, deploy, ports, dependencies)

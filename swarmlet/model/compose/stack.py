@@ -18,7 +18,7 @@ from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.interpolation import interpolate
 from swarmlet.model.compose.marks import Entry, Node, below, is_null, shown
 from swarmlet.model.compose.mounts import MountReader
-from swarmlet.model.compose.ports import PortUse
+from swarmlet.model.compose.ports import PortReader
 from swarmlet.model.compose.scalars import mapping, string
 from swarmlet.model.compose.service import ServiceReader, WrittenService
 from swarmlet.model.compose.source import read_tree
@@ -70,9 +70,12 @@ class _StackReader:
         volumes: MappingOf[str, str] | None = {}
         if fields.has("volumes"):
             volumes = fields.read("volumes", self._volumes, None)
-        reader = ServiceReader(self.environment, MountReader(volumes, self.findings), self.findings)
+        ports = PortReader(self.findings)
+        reader = ServiceReader(self.environment, MountReader(volumes, self.findings), ports, self.findings)
         written = fields.require("services", lambda node: self._written(node, reader), "")
-        self._check_ports(written)
+        for name, service in written.items():
+            if service is not None:
+                ports.take(name, service.ports)
         depends_on = self._depends_on(written)
         return {name: service.spec(depends_on[name]) for name, service in written.items() if service is not None}
 
@@ -96,12 +99,6 @@ class _StackReader:
         if not _is_name(entry.key):
             message = f"{shown(entry.key)} is no name for a service, {_NAME_REMEDY}"
             raise refusal(entry.key_place, below(path, entry.key), message)
-
-    def _check_ports(self, written: MappingOf[str, WrittenService | None]) -> None:
-        use = PortUse(self.findings)
-        for name, service in written.items():
-            if service is not None:
-                use.take(name, service.ports)
 
     def _depends_on(
         self, written: MappingOf[str, WrittenService | None]

@@ -1,0 +1,169 @@
+"""A cluster of simulated servers, what can be done to it, and how a run is told when it has failed."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from random import Random
+
+from sim_clock import Timeline
+from sim_invariants import Invariants, Violation
+from sim_network import Network
+from sim_server import SimServer
+from swarmlet.model.ids import NodeId
+from swarmlet.raft import (
+    AddLearner,
+    Event,
+    MembershipChange,
+    MessageReceived,
+    Promote,
+    Propose,
+    ProposeMembership,
+    Raft,
+    RaftSettings,
+    RoleChanged,
+    Tick,
+    bootstrap_state,
+)
+
+TRACE_MAX = 200
+SMALL = RaftSettings(
+    append_bytes_max=200,
+    append_entries_max=8,
+    inflight_appends_max=4,
+    snapshot_chunk_bytes=128,
+    snapshot_retry_s=0.3,
+    compaction_tail_entries=8,
+    apply_entries_max=16,
+    promotion_lag_max=10,
+)
+"""Limits so small that every run meets them."""
+
+
+class SimCluster:
+    def __init__(self, seed: int, size: int, settings: RaftSettings = SMALL) -> None:
+        self.rng = Random(seed)
+        self.timeline = Timeline()
+        self.network = Network(self.timeline, self.rng)
+        self.invariants = Invariants()
+        self.reads_served = 0
+        self._trace: deque[tuple[float, NodeId, Event | RoleChanged]] = deque(maxlen=TRACE_MAX)
+        self._proposals = 0
+        names = [NodeId(f"n{number}") for number in range(1, size + 1)]
+        self.servers = {
+            name: SimServer(name, self, settings, bootstrap_state(name) if name == names[0] else None) for name in names
+        }
+        for server in self.servers.values():
+            server.start()
+
+    # Looking
+
+    def leaders(self) -> list[SimServer]:
+        return [server for server in self.servers.values() if server.is_leader]
+
+    def leader(self) -> SimServer | None:
+        """The leader of the latest term."""
+        return max(self.leaders(), key=lambda server: _running(server).term, default=None)
+
+    def trace(self) -> Iterator[str]:
+        for at, node, what in self._trace:
+            shown = f"{what.sender} -> {what.message}" if isinstance(what, MessageReceived) else str(what)
+            yield f"{at:9.4f} {node}  {shown[:220]}"
+
+    def note(self, node: NodeId, what: Event | RoleChanged) -> None:
+        if not isinstance(what, Tick):
+            self._trace.append((self.timeline.now, node, what))
+
+    # Doing
+
+    def run(self, duration_s: float) -> None:
+        self.timeline.run_until(self.timeline.now + duration_s)
+
+    def run_until(self, condition: Callable[[], bool], within_s: float, what: str) -> None:
+        deadline = self.timeline.now + within_s
+        while not condition():
+            if self.timeline.now >= deadline:
+                raise Violation(f"progress: not within {within_s} s: {what}")
+            self.run(0.05)
+
+    def propose(self, server: SimServer) -> None:
+        self._proposals += 1
+        server.step(Propose(server.next_request(), b"command %d" % self._proposals))
+
+    def change(self, server: SimServer, change: MembershipChange) -> None:
+        server.step(ProposeMembership(server.next_request(), change))
+
+    def elect(self) -> SimServer:
+        """Run until there is a leader whom all its members follow."""
+        self.run_until(self._is_led, 15.0, "one leader, followed by all")
+        leader = self.leader()
+        assert leader is not None
+        return leader
+
+    def form(self, voters: int) -> SimServer:
+        """Grow from the first server to so many voters; all others stay outside."""
+        leader = self.elect()
+        for node in list(self.servers)[1:voters]:
+            self.change_until(AddLearner(node), lambda node=node: node in _running(leader).membership.members)
+            self.change_until(Promote(node), lambda node=node: node in _running(leader).membership.voters)
+        self.commit_everywhere()
+        return leader
+
+    def change_until(self, change: MembershipChange, done: Callable[[], bool]) -> None:
+        """Ask for it until it is in the log: it may be refused while another one, or the term's start, is open."""
+
+        def attempt() -> bool:
+            if not done() and (leader := self.leader()) is not None:
+                self.change(leader, change)
+            return done()
+
+        self.run_until(attempt, 15.0, f"{change} in the log")
+
+    def commit_everywhere(self, within_s: float = 15.0) -> None:
+        """Have a new command applied by every member."""
+        leader = self.elect()
+        self.propose(leader)
+        wanted = _running(leader).last_index
+
+        def applied() -> bool:
+            current = self.leader()
+            if current is None:
+                return False
+            if _running(current).last_index < wanted:
+                self.propose(current)
+            members = _running(current).membership.members
+            return all(self.servers[node].machine.index >= wanted for node in members)
+
+        self.run_until(applied, within_s, f"entry {wanted} applied by every member")
+
+    def calm(self) -> None:
+        """Faults end: all links, disks and servers are well."""
+        self.network.calm()
+        for server in self.servers.values():
+            server.disk.stalled_until = 0.0
+            server.disk.latency_max_s = 0.01
+            server.asleep_until = 0.0
+            if server.raft is None:
+                server.start()
+
+    def check_end(self) -> None:
+        """Once faults have ended: progress, and the same state for all."""
+        self.calm()
+        self.commit_everywhere()
+        leader = self.elect()
+        members = [self.servers[node] for node in _running(leader).membership.members]
+        self.run_until(
+            lambda: len({server.machine.index for server in members}) == 1, 15.0, "all members at the same index"
+        )
+        self.invariants.same_state((server.node_id, server.machine.index, server.machine.state) for server in members)
+
+    def _is_led(self) -> bool:
+        leader = self.leader()
+        if leader is None:
+            return False
+        raft = _running(leader)
+        followers = [self.servers[node].raft for node in raft.membership.members]
+        return all(follower is not None and follower.leader_id == leader.node_id for follower in followers)
+
+
+def _running(server: SimServer) -> Raft:
+    assert server.raft is not None, f"{server.node_id} is down"
+    return server.raft

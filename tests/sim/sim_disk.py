@@ -1,0 +1,94 @@
+"""A server's disk: writes wait to be synced, a crash loses those that were not, or only some of them.
+
+`LogImage` is what a log looks like after some writes; it refuses writes that would leave a hole, as the real storage
+does.
+"""
+
+from random import Random
+
+from swarmlet.raft import Entry, HardState, Persist, RestoredState, Snapshot
+
+
+class LogImage:
+    def __init__(self, restored: RestoredState) -> None:
+        self.hard_state = restored.hard_state
+        self.snapshot: Snapshot | None = restored.snapshot
+        self.entries = {entry.index: entry for entry in restored.entries}
+
+    @property
+    def last_index(self) -> int:
+        return max(next(reversed(self.entries), 0), self.snapshot.last_index if self.snapshot else 0)
+
+    def term_at(self, index: int) -> int | None:
+        if self.snapshot is not None and index == self.snapshot.last_index:
+            return self.snapshot.last_term
+        entry = self.entries.get(index)
+        return entry.term if entry else None
+
+    def covers(self, index: int, term: int) -> bool:
+        """Whether this log holds the entry, or a snapshot with it."""
+        if self.snapshot is not None and self.snapshot.last_index >= index:
+            return True
+        return self.term_at(index) == term
+
+    def carry_out(self, persist: Persist) -> None:
+        if persist.hard_state is not None:
+            self.hard_state = persist.hard_state
+        if persist.truncate_from is not None:
+            self._delete(lambda index: index >= (persist.truncate_from or 0))
+        for entry in persist.entries:
+            self._add(entry, persist.snapshot)
+        self.snapshot = persist.snapshot or self.snapshot
+        if persist.compact_to is not None:
+            self._delete(lambda index: index <= (persist.compact_to or 0))
+
+    def copy(self) -> "LogImage":
+        return LogImage(self.restored())
+
+    def restored(self) -> RestoredState:
+        return RestoredState(self.hard_state, self.snapshot, tuple(self.entries.values()))
+
+    def _add(self, entry: Entry, arriving: Snapshot | None) -> None:
+        assert entry.index not in self.entries, f"entry {entry.index} is written twice"
+        previous = next(reversed(self.entries), None)
+        snapshot = arriving or self.snapshot
+        follows_snapshot = entry.index <= (snapshot.last_index if snapshot else 0) + 1
+        assert previous == entry.index - 1 or (previous is None and follows_snapshot), f"hole before {entry.index}"
+        self.entries[entry.index] = entry
+
+    def _delete(self, chosen) -> None:
+        for index in [index for index in self.entries if chosen(index)]:
+            del self.entries[index]
+
+
+class Disk:
+    def __init__(self, restored: RestoredState | None) -> None:
+        self.durable = LogImage(restored or RestoredState(HardState(0, None), None, ()))
+        self.latency_max_s = 0.01
+        self.stalled_until = 0.0
+        self._waiting: list[Persist] = []
+        self._free_at = 0.0
+
+    def write(self, persist: Persist, now: float, rng: Random) -> float:
+        """Returns when it will be synced."""
+        self._waiting.append(persist)
+        begins_at = max(now, self._free_at, self.stalled_until)
+        self._free_at = begins_at + rng.uniform(0.0005, self.latency_max_s)
+        return self._free_at
+
+    def sync(self, sequence: int, rng: Random) -> int | None:
+        """Sync up to `sequence`, or whatever has gathered (group commit); the last sequence that is safe now."""
+        if not self._waiting or self._waiting[0].sequence > sequence:
+            return None
+        group = self._waiting if rng.random() < 0.5 else [p for p in self._waiting if p.sequence <= sequence]
+        for persist in group:
+            self.durable.carry_out(persist)
+        self._waiting = self._waiting[len(group) :]
+        return group[-1].sequence
+
+    def crash(self, rng: Random) -> None:
+        """What was not synced is lost, but for those first writes that happen to have reached the disk."""
+        for persist in self._waiting[: rng.randint(0, len(self._waiting))]:
+            self.durable.carry_out(persist)
+        self._waiting.clear()
+        self._free_at = self.stalled_until = 0.0
