@@ -199,14 +199,24 @@ async def get_stack(request: web.Request) -> web.Response:
 async def deploy_stack(request: web.Request) -> web.Response:
     """Takes a `DeployRequest`, or the bare Compose file as YAML where it needs no variables and no env files."""
     if request.content_type in YAML_TYPES:
-        wanted = DeployRequest(compose=(await request.read()).decode())
+        wanted = DeployRequest(compose=_text(await request.read()))
     else:
         wanted = await body(request, DeployRequest)
-    parsed = parse_stack(request.match_info["stack"], wanted.compose, wanted.filename, wanted.variables, wanted.files)
+    # A large file takes its time; nothing else of this agent shall wait for it.
+    parsed = await asyncio.to_thread(
+        parse_stack, request.match_info["stack"], wanted.compose, wanted.filename, wanted.variables, wanted.files
+    )
     revision, transaction = await _write(request, lambda state: stacks.deploy(state, parsed.spec, time.time()))
     changed = [op.key.removeprefix(SERVICES) for op in transaction.operations if op.key.startswith(SERVICES)]
     warnings = [str(warning) for warning in parsed.warnings]
     return answer(DeployReply(revision=revision, changed=changed, warnings=warnings), revision)
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise web.HTTPBadRequest(text=f"not UTF-8 text: {error.reason} at byte {error.start}") from error
 
 
 @routes.delete("/v1/stacks/{stack}")
