@@ -24,7 +24,7 @@ from swarmlet.counting import counters_of
 from swarmlet.dataplane.proxy import Proxy
 from swarmlet.dataplane.relay import RelayServer
 from swarmlet.dataplane.routes import RouteTable
-from swarmlet.drivers.consensus import Consensus, NoLeader
+from swarmlet.drivers.consensus import Consensus
 from swarmlet.drivers.formation import Formation
 from swarmlet.drivers.leadership import Leadership
 from swarmlet.drivers.membership import Membership
@@ -44,10 +44,11 @@ from swarmlet.runtime.interface import LogLine, Runtime
 from swarmlet.security.keys import ClusterKey, load_key, load_or_make_key, load_token
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.security.seal import DatagramSealer
-from swarmlet.storage import DataDirectory, RaftStorage
+from swarmlet.storage import DataDirectory, DirectoryUnusable, RaftStorage
 from swarmlet.transport import DatagramEndpoint, PeerNetwork
 
 NODE_LOGS = "node.logs"
+LEADER_RETRY_S = 0.2
 HANDOVER_S = 1.0
 """A leader that stops waits so long for another one to take over."""
 
@@ -162,7 +163,7 @@ class Agent:
             )
             stack.push_async_callback(runtime.close)
             agent = cls(config, data, cluster_key, runtime, await _offered(config, runtime))
-            stack.callback(agent.storage.close)
+            stack.push_async_callback(asyncio.to_thread, agent.storage.close)
             await stack.enter_async_context(agent.network)
             await stack.enter_async_context(agent.datagrams)
             stack.push_async_callback(agent.proxy.close)
@@ -187,7 +188,7 @@ class Agent:
             log.warning("nobody_to_join", hint="give join, bootstrap or bootstrap_expect in the configuration")
         log.info("agent_started", node=self.node_id, name=self.config.name, version=swarmlet.__version__)
         if self.config.bootstrap and not self.consensus.formed:
-            self.consensus.bootstrap()
+            await self.consensus.bootstrap()
         self._publish_facts()
         self.membership.join((*self.config.join, *self._known_peers.values()))
         parts: tuple[Coroutine[Any, Any, None], ...] = (
@@ -226,8 +227,9 @@ class Agent:
             try:
                 await self.consensus.barrier()
                 break
-            except NoLeader as error:
+            except SwarmletError as error:
                 log.info("waiting_for_a_leader", error=str(error))
+                await asyncio.sleep(LEADER_RETRY_S)
         with listening(self.consensus.replica.changed) as changed:
             while True:
                 changed.clear()
@@ -279,7 +281,11 @@ class Agent:
                     for member in self.membership.members().values()
                     if member.node_id != self.node_id and member.liveness is Liveness.ALIVE
                 }
-                await asyncio.to_thread(self.data.save_peers, dict(self._known_peers))
+                try:
+                    await asyncio.to_thread(self.data.save_peers, dict(self._known_peers))
+                except DirectoryUnusable as error:
+                    # A restart will depend on the `join` list alone; nothing else does.
+                    log.error("peers_not_saved", error=str(error))
 
     def _address_of(self, node: NodeId) -> Address | None:
         return self.membership.address(node) or self._known_peers.get(node)

@@ -143,11 +143,11 @@ class Consensus:
     def leader_id(self) -> NodeId | None:
         return self.raft.leader_id
 
-    def bootstrap(self) -> None:
+    async def bootstrap(self) -> None:
         """Make this node the only voter of a new cluster. Only for a node that has no state at all."""
         assert not self.formed, "a node that belongs to a cluster must not form another"
         restored = bootstrap_state(self.node_id)
-        self._storage.initialize(restored)
+        await asyncio.to_thread(self._storage.initialize, restored)
         self.raft = Raft(self.node_id, self._settings, restored, self._rng, time.monotonic())
         log.info("cluster_bootstrapped", node=self.node_id)
 

@@ -38,7 +38,7 @@ class Formation:
             while not self._consensus.formed:
                 changed.clear()
                 if self._expect and await self._granted_by_all(self._waiting()):
-                    self._consensus.bootstrap()
+                    await self._consensus.bootstrap()
                     return
                 await wait_at_most(changed, LOOK_AGAIN_S)
 

@@ -14,6 +14,7 @@ from swarmlet.controllers import Outcome, reconcile, voters
 from swarmlet.drivers.consensus import Consensus, NoLeader, NotTaken
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.signal import listening, wait_at_most
+from swarmlet.errors import SwarmletError
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.observed import Liveness, ServiceProblem
 from swarmlet.raft import AddLearner, Demote, MembershipChange, Promote
@@ -21,6 +22,8 @@ from swarmlet.raft import AddLearner, Demote, MembershipChange, Promote
 LOOK_AGAIN_S = 5.0
 """Nothing urgent waits for this: every change wakes the leader, and controllers name the time they wait for."""
 SHORTEST_WAIT_S = 0.05
+FAILED_WAIT_S = 1.0
+"""After a fault that looking again at once won't mend, such as a transaction beyond the store's limits."""
 
 log = structlog.get_logger()
 
@@ -32,7 +35,7 @@ class Leadership:
         self._leader_since = 0.0
         self._dead_since: dict[NodeId, float] = {}
         self._published: Mapping[ServiceId, ServiceProblem] = {}
-        self.counters = {"rounds": 0, "stale_transactions": 0, "interrupted_rounds": 0}
+        self.counters = {"rounds": 0, "stale_transactions": 0, "interrupted_rounds": 0, "failed_rounds": 0}
 
     async def run(self) -> None:
         consensus = self._consensus
@@ -61,10 +64,14 @@ class Leadership:
             await self._commit(outcome)
             wait_s = await self._look_after_voters()
         except (NoLeader, NotTaken, TimeoutError) as error:
-            # Another peer leads by now, or will: it starts from the same state.
+            # Another peer leads by now, or will, or what Raft waits for isn't there yet: the next round sees.
             self.counters["interrupted_rounds"] += 1
             log.info("leader_round_interrupted", error=str(error))
             return SHORTEST_WAIT_S
+        except SwarmletError as error:
+            self.counters["failed_rounds"] += 1
+            log.error("leader_round_failed", error=str(error), kind=type(error).__name__)
+            return FAILED_WAIT_S
         if outcome.wake_at is not None:
             wait_s = min(wait_s, max(SHORTEST_WAIT_S, outcome.wake_at - time.time()))
         return wait_s

@@ -117,10 +117,7 @@ class Leader:
         if server.commit_index >= server.memberships.latest_index and not server.membership.is_voter(server.node_id):
             self._replication.send_due()
             return self._abdicate()
-        if self._reads.wants_round:
-            self._begin_round()
-        for ready in self._reads.take_ready(self._rounds.confirmed(server.quorum), server.commit_index):
-            server.outbox.answer(ready)
+        self._answer_reads()
         if self._handover is not None:
             self._handover.advance(server, self._replication)
         self._replication.send_due()
@@ -207,6 +204,15 @@ class Leader:
         )
 
     # Leading
+
+    def _answer_reads(self) -> None:
+        server = self._server
+        while True:
+            for ready in self._reads.take_ready(self._rounds.confirmed(server.quorum), server.commit_index):
+                server.outbox.answer(ready)
+            if not self._reads.wants_round:
+                return
+            self._begin_round()
 
     def _begin_round(self) -> None:
         server = self._server

@@ -8,6 +8,7 @@ from sim_clock import Timeline
 from sim_invariants import Invariants, Violation
 from sim_network import Network
 from sim_server import SimServer
+
 from swarmlet.model.ids import NodeId
 from swarmlet.raft import (
     AddLearner,

@@ -4,6 +4,7 @@
 does.
 """
 
+from collections.abc import Callable
 from random import Random
 
 from swarmlet.raft import Entry, HardState, Persist, RestoredState, Snapshot
@@ -26,7 +27,9 @@ class LogImage:
         return entry.term if entry else None
 
     def covers(self, index: int, term: int) -> bool:
-        """Whether this log holds the entry, or a snapshot with it."""
+        """Whether this log holds the entry, or a snapshot with it; every log holds the position before the first."""
+        if index == 0:
+            return True
         if self.snapshot is not None and self.snapshot.last_index >= index:
             return True
         return self.term_at(index) == term
@@ -56,7 +59,7 @@ class LogImage:
         assert previous == entry.index - 1 or (previous is None and follows_snapshot), f"hole before {entry.index}"
         self.entries[entry.index] = entry
 
-    def _delete(self, chosen) -> None:
+    def _delete(self, chosen: Callable[[int], bool]) -> None:
         for index in [index for index in self.entries if chosen(index)]:
             del self.entries[index]
 

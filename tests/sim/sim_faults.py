@@ -6,6 +6,7 @@ from random import Random
 
 from sim_cluster import SimCluster
 from sim_server import SimServer
+
 from swarmlet.model.ids import NodeId
 from swarmlet.raft import AddLearner, Demote, MembershipChange, Promote, Remove, TransferLeadership
 
@@ -37,6 +38,7 @@ PROFILES = {
     "partitions": Profile(loss_max=0.05, partitions=0.8, transfers=0.2, voters=5),
     "crashes": Profile(crashes=1.0, stalls=0.2, loss_max=0.05),
     "membership": Profile(size=6, changes=4.0, crashes=0.2, transfers=0.4, partitions=0.2),
+    "sleepers": Profile(sleeps=0.7, partitions=1.0, transfers=0.3, proposals=30.0, reads=40.0),
     "everything": Profile(
         size=6,
         voters=4,

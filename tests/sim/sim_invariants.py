@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from sim_disk import LogImage
+
 from swarmlet.model.ids import NodeId
-from swarmlet.raft import Entry, EntryKind, JointConfig, Membership, Persist, decode_membership
+from swarmlet.raft import Entry, EntryKind, HardState, JointConfig, Membership, Persist, decode_membership
 from swarmlet.raft.messages import AppendAccepted, Message, VoteRequest, VoteResponse
 
 
@@ -22,6 +23,8 @@ class Invariants:
         self._leaders: dict[int, NodeId] = {}
         self._written: dict[tuple[int, int], tuple[int | None, Entry]] = {}
         self.applied: dict[int, Entry] = {}
+        self._committed_in: dict[int, tuple[int, int]] = {}
+        """By the term of a leader: index and term of the last entry that it committed."""
         self._states: dict[int, int] = {}
         self._last_membership: tuple[int, Membership] = (0, Membership())
 
@@ -32,9 +35,9 @@ class Invariants:
 
     def leader_elected(self, node: NodeId, term: int, log: LogImage) -> None:
         check(self._leaders.setdefault(term, node) == node, "election safety", term, self._leaders[term], node)
-        last = self.applied_index
-        if last:
-            check(log.covers(last, self.applied[last].term), "leader completeness", node, term, last)
+        # A leader of an earlier term may still be elected late; it need not have what later ones committed.
+        earlier = max((found for in_term, found in self._committed_in.items() if in_term < term), default=(0, 0))
+        check(log.covers(*earlier), "leader completeness", node, term, earlier)
 
     def written(self, node: NodeId, led: bool, persist: Persist, log: LogImage) -> None:
         """`log` is the server's log with the write carried out."""
@@ -46,11 +49,13 @@ class Invariants:
             check(same, "log matching", node, previous, fact)
 
     def committed(
-        self, node: NodeId, index: int, term: int, membership: Membership, disks: dict[NodeId, LogImage]
+        self, node: NodeId, in_term: int, index: int, term: int, membership: Membership, disks: dict[NodeId, LogImage]
     ) -> None:
         """A leader counts an entry as committed: a quorum has it on disk."""
         acked = {other: index for other, durable in disks.items() if durable.covers(index, term)}
         quorum = JointConfig(membership.voters, membership.outgoing)
+        check(term == in_term, "a leader commits by its own term's entries", node, in_term, index, term)
+        self._committed_in[in_term] = (index, term)
         check(quorum.committed_index(acked) >= index, "commit on a quorum's disks", node, index, term, sorted(acked))
 
     def entry_applied(self, node: NodeId, entry: Entry, state: int, durable: LogImage) -> None:
@@ -67,7 +72,7 @@ class Invariants:
     def state_reached(self, node: NodeId, index: int, state: int) -> None:
         check(self._states.setdefault(index, state) == state, "equal states at equal indices", node, index)
 
-    def said(self, node: NodeId, message: Message, durable: LogImage) -> None:
+    def said(self, node: NodeId, to: NodeId, message: Message, durable: LogImage) -> None:
         """What a server says of its disk is on its disk, or was when a later term came over it."""
         term = durable.hard_state.term
         match message:
@@ -76,7 +81,9 @@ class Invariants:
                 on_disk = durable.last_index >= match_index or term > said_term
                 check(on_disk, "acknowledged before it was on disk", node, message)
             case VoteResponse(said_term, granted=True) | VoteRequest(said_term):
-                check(term >= said_term, "voted before it was on disk", node, message)
+                vote = to if isinstance(message, VoteResponse) else node
+                on_disk = term > said_term or durable.hard_state == HardState(said_term, vote)
+                check(on_disk, "voted before it was on disk", node, to, message, durable.hard_state)
 
     def read_served(self, node: NodeId, index: int, applied_before: int) -> None:
         check(index >= applied_before, "no stale read", node, index, applied_before)

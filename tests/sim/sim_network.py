@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from random import Random
 
 from sim_clock import Timeline
+
 from swarmlet.model.ids import NodeId
 
 

@@ -7,8 +7,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import msgpack
-
 from sim_disk import Disk, LogImage
+
 from swarmlet.model.ids import NodeId
 from swarmlet.raft import (
     ApplyEntries,
@@ -154,7 +154,7 @@ class SimServer:
         cluster, invariants = self._cluster, self._cluster.invariants
         match effect:
             case Send(to, message):
-                invariants.said(self.node_id, message, self.disk.durable)
+                invariants.said(self.node_id, to, message, self.disk.durable)
                 target = cluster.servers[to]
                 deliver = partial(target.receive, self.node_id, encode_message(message))
                 cluster.network.carry(self.node_id, to, deliver)
@@ -207,4 +207,4 @@ class SimServer:
         disks: dict[NodeId, LogImage] = {node: other.disk.durable for node, other in self._cluster.servers.items()}
         term = self._image.term_at(raft.commit_index)
         if term is not None:
-            self._cluster.invariants.committed(self.node_id, raft.commit_index, term, raft.membership, disks)
+            self._cluster.invariants.committed(self.node_id, raft.term, raft.commit_index, term, raft.membership, disks)
