@@ -173,7 +173,7 @@ def _ready(moment: Moment, task: Task) -> bool:
 
 def _ended_as_declared(moment: Moment, task: Task) -> bool:
     status = moment.status(task)
-    return status is not None and status.phase is Phase.EXITED
+    return status is not None and status.phase is Phase.EXITED and status.exit_code == 0
 
 
 def _trouble(moment: Moment, tasks: list[Task]) -> str:
@@ -193,6 +193,8 @@ def _hopeless(moment: Moment, tasks: list[Task], placement: ServiceProblem | Non
         status = moment.status(task)
         if status is None or status.ready:
             continue
+        if status.phase is Phase.EXITED and status.exit_code != 0:
+            return True
         waits_s = moment.now - status.changed_at if status.changed_at else math.inf
         if status.restarts >= HOPELESS_RESTARTS:
             return True

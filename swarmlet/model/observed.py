@@ -79,7 +79,7 @@ class TaskStatus(Frozen):
     revision: RevisionHash
     phase: Phase
     health: Health = Health.UNKNOWN
-    """HEALTHY at once when it runs and has nothing to be probed by."""
+    """HEALTHY when it has run steadily for a moment, where there is nothing to probe it by."""
     endpoints: tuple[Endpoint, ...] = ()
     """Not empty only while the task may get new connections: running, healthy, not told to stop."""
     message: str = ""

@@ -6,7 +6,8 @@ Three kinds of task:
   one failure an `interval_s` counts: quick probing finds a ready task sooner, it never condemns a slow one sooner
   than Compose's rules would. Liveness applies: the owner restarts it when it becomes unhealthy.
 - with ports and no health check: healthy once its first target port has accepted a connection, for good.
-- with neither: healthy at once.
+- with neither: healthy once it has run for `steady_s`, so that one which ends as soon as it starts never is. What
+  has proven itself (its last run lasted so long, or it was met running) is healthy at once.
 
 A probe that could not be carried out (the engine was away) says nothing about the task and counts for nothing.
 """
@@ -47,13 +48,15 @@ def plan_of(template: TaskTemplate, settings: NodeSettings) -> ProbePlan | None:
 class HealthTracker:
     """The health of one run of a task's container, from its start (or adoption) to its end."""
 
-    def __init__(self, plan: ProbePlan | None, settings: NodeSettings, now: float) -> None:
+    def __init__(self, plan: ProbePlan | None, settings: NodeSettings, now: float, proven: bool = False) -> None:
         self.plan = plan
         self.probe_at: float | None = None
         """When the next probe is due; None while one is out, or when none will be."""
-        self.health = Health.HEALTHY if plan is None else Health.UNKNOWN
+        self.steady_at: float | None = None
+        """When a run that nothing probes has lasted long enough; None once it has, and where probes decide."""
+        self.health = Health.UNKNOWN
         self.message = ""
-        self.healthy_since: float | None = now if plan is None else None
+        self.healthy_since: float | None = None
         self._settings = settings
         self._attempts = 0
         self._failures = 0
@@ -61,6 +64,11 @@ class HealthTracker:
         self._count_from = now
         if plan is not None:
             self._begin(plan, now)
+        elif proven:
+            self._passed(now)
+        else:
+            self.steady_at = now + settings.steady_s
+            self.message = f"waiting for it to have run for {settings.steady_s:g} s"
 
     def _begin(self, plan: ProbePlan, now: float) -> None:
         self.probe_at = now
@@ -70,6 +78,11 @@ class HealthTracker:
         else:
             self.message = "waiting for its health check to succeed"
             self._count_from = now + max(plan.check.start_period_s, plan.check.interval_s)
+
+    def stood_the_trial(self, now: float) -> None:
+        assert self.steady_at is not None and now >= self.steady_at
+        self.steady_at = None
+        self._passed(now)
 
     def probe_sent(self) -> None:
         self.probe_at = None

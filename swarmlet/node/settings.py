@@ -27,6 +27,8 @@ class NodeSettings:
     """Between connection attempts to a task that has ports and no health check, until one succeeds."""
     readiness_timeout_s: float = 1.0
     """For one such attempt: it goes to an address on this host."""
+    steady_s: float = 1.0
+    """A task without ports and health check is ready when it has run for so long, once."""
     resync_s: float = 30.0
     """The slow comparison with what the engine really has: catches whatever an event stream may have lost."""
     orphan_grace_s: float = 10.0

@@ -89,6 +89,8 @@ class TaskKnowledge:
 
         self._settings = settings
         self._running_since = 0.0
+        self._proven = False
+        """Its last run lasted long enough for the next one to be trusted from its start."""
         self._settled_at = float("-inf")
         self._hinted = False
         self._image_failures = 0
@@ -253,6 +255,7 @@ class TaskKnowledge:
 
     def _runs(self, now: float) -> None:
         """A run began, or is met for the first time."""
+        proven = self._proven or not self.start_uncertain
         self.state = ContainerState.RUNNING
         self.start_uncertain = False
         self.stop_returned = False
@@ -262,7 +265,7 @@ class TaskKnowledge:
         self.endpoints = ()
         self.doubt, self._hinted = self._hinted, False
         if self.task is not None:
-            self.health = HealthTracker(plan_of(self.task.template, self._settings), self._settings, now)
+            self.health = HealthTracker(plan_of(self.task.template, self._settings), self._settings, now, proven)
             if target_ports(self.task.template):
                 self.doubt = True  # its addresses are new with each start
 
@@ -286,6 +289,7 @@ class TaskKnowledge:
 
     def _count_end(self, failed: bool, why: str, now: float) -> None:
         healthy_for_s = self.health.healthy_for_s(now) if self.health else 0.0
+        self._proven = self.health is not None and now - self._running_since >= self._settings.steady_s
         self.health = None
         self.unwell = False
         self.stop_returned = False

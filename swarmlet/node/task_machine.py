@@ -133,7 +133,11 @@ class TaskMachine:
     def _advance_probe(self, now: float) -> None:
         known = self._known
         health = known.health
-        if health is None or health.plan is None or health.probe_at is None or known.wanted is not Wanted.RUN:
+        if health is None or known.wanted is not Wanted.RUN:
+            return
+        if health.steady_at is not None and not self._waits_until(health.steady_at, now):
+            health.stood_the_trial(now)
+        if health.plan is None or health.probe_at is None:
             return
         plan, endpoint = health.plan, None
         if not isinstance(plan.probe, CommandProbe):

@@ -103,9 +103,18 @@ def test_an_outdated_task_that_still_runs_keeps_a_service_from_having_converged(
 def test_a_task_that_ended_as_declared_fulfils_its_slot() -> None:
     task = a_task(1)
 
-    (view,) = service_views(a_moment([task], [a_status(task, Phase.EXITED, Health.UNKNOWN)], replicas=1))
+    (view,) = service_views(a_moment([task], [a_status(task, Phase.EXITED, Health.UNKNOWN, exit_code=0)], replicas=1))
 
     assert view.state is ServiceState.CONVERGED
+
+
+def test_a_task_that_ended_badly_and_stays_ended_is_stuck() -> None:
+    task = a_task(1)
+    failed = a_status(task, Phase.EXITED, Health.UNKNOWN, exit_code=3, message="exited with status 3")
+
+    (view,) = service_views(a_moment([task], [failed], replicas=1))
+
+    assert (view.state, view.ready, view.problem) == (ServiceState.STUCK, 0, "exited with status 3")
 
 
 def test_a_global_service_wants_a_task_on_every_node_that_is_up() -> None:

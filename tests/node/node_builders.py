@@ -47,7 +47,8 @@ from swarmlet.node.task_machine import TaskMachine
 from swarmlet.runtime.interface import Container, ContainerId, ContainerState, target_ports
 
 NODE = NodeId("node-1")
-SETTINGS = NodeSettings()
+SETTINGS = NodeSettings(steady_s=0.0)
+"""A task that nothing probes is ready at once; its trial has tests of its own."""
 ALWAYS = RestartPolicy()
 NEVER = RestartPolicy(condition=RestartCondition.NEVER)
 ON_FAILURE = RestartPolicy(condition=RestartCondition.ON_FAILURE)
@@ -115,8 +116,8 @@ class Bench:
     made: int = 0
 
     @classmethod
-    def of(cls, task: Task, drain_s: float = 1.0, absent: bool = True) -> "Bench":
-        return cls(task, TaskMachine(task.id, SETTINGS, drain_s, absent), drain_s=drain_s)
+    def of(cls, task: Task, drain_s: float = 1.0, absent: bool = True, settings: NodeSettings = SETTINGS) -> "Bench":
+        return cls(task, TaskMachine(task.id, settings, drain_s, absent), drain_s=drain_s)
 
     @property
     def status(self) -> TaskStatus:

@@ -5,6 +5,7 @@ from node_builders import SETTINGS, a_task, an_http_check
 from swarmlet.model.observed import Health
 from swarmlet.model.spec import HealthCheck, TcpProbe
 from swarmlet.node.health import HealthTracker, Verdict, plan_of
+from swarmlet.node.settings import NodeSettings
 
 
 def _tracker(port: int | None = None, check: HealthCheck | None = None) -> HealthTracker:
@@ -22,11 +23,18 @@ def _fail_until(health: HealthTracker, end: float) -> list[float]:
     return sent
 
 
-def test_nothing_to_be_probed_by_is_healthy_at_once() -> None:
-    health = _tracker()
+def test_nothing_to_be_probed_by_is_healthy_when_it_has_run_steadily() -> None:
+    health = HealthTracker(None, NodeSettings(steady_s=1.0), now=5.0)
 
-    assert health.health is Health.HEALTHY
-    assert health.probe_at is None
+    assert (health.health, health.probe_at, health.steady_at) == (Health.UNKNOWN, None, 6.0)
+    health.stood_the_trial(6.0)
+
+    assert (health.health, health.message, health.steady_at) == (Health.HEALTHY, "", None)
+    assert health.healthy_for_s(7.0) == 1.0
+
+
+def test_a_proven_run_that_nothing_probes_is_healthy_at_once() -> None:
+    assert HealthTracker(None, NodeSettings(), now=5.0, proven=True).health is Health.HEALTHY
 
 
 def test_ports_without_a_check_are_tried_quickly_then_slower_until_one_connects() -> None:

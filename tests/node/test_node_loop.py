@@ -21,7 +21,11 @@ from swarmlet.runtime.interface import ContainerId, ContainerSpec, ContainerStat
 
 DEADLINE_S = 10.0
 QUICK = NodeSettings(
-    restart=Backoff(0.01, 0.1), image=Backoff(0.01, 0.05), engine=Backoff(0.01, 0.05), exit_doubt_s=0.0
+    restart=Backoff(0.01, 0.1),
+    image=Backoff(0.01, 0.05),
+    engine=Backoff(0.01, 0.05),
+    exit_doubt_s=0.0,
+    steady_s=0.0,
 )
 T1 = TaskId("t1")
 

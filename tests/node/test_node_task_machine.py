@@ -6,6 +6,7 @@ from node_builders import NEVER, ON_FAILURE, Bench, a_task, an_http_check, stopp
 from swarmlet.model.observed import Health, Phase
 from swarmlet.model.spec import RestartPolicy
 from swarmlet.node.health import Verdict
+from swarmlet.node.settings import NodeSettings
 from swarmlet.node.task_events import (
     Create,
     EnsureImage,
@@ -50,6 +51,34 @@ def test_a_task_without_ports_needs_no_look_and_no_probe() -> None:
 
     assert bench.status.ready
     assert [type(effect) for effect in bench.effects if not isinstance(effect, Publish)] == [EnsureImage, Create, Start]
+
+
+def test_a_task_without_ports_is_ready_when_it_has_run_steadily_and_never_in_a_crash_loop() -> None:
+    bench = Bench.of(a_task(), settings=NodeSettings(steady_s=1.0)).run()
+
+    for _ in range(4):
+        assert bench.status.phase is Phase.RUNNING
+        bench.pass_time(0.9)
+        bench.die(3)
+        bench.settle()
+        bench.pass_time(bench.machine.wake_at - bench.now if bench.machine.wake_at else 0.0)
+        bench.settle()
+    assert not any(status.ready for status in bench.statuses if status)
+    bench.pass_time(1.0)
+    assert bench.status.ready and bench.status.restarts == 4
+
+
+def test_a_task_without_ports_that_has_run_steadily_is_ready_again_as_soon_as_it_is_back() -> None:
+    bench = Bench.of(a_task(), settings=NodeSettings(steady_s=1.0)).run()
+    bench.pass_time(60.0)
+
+    for ready in (True, False):
+        bench.die(137)
+        bench.settle()
+        bench.pass_time(bench.machine.wake_at - bench.now if bench.machine.wake_at else 0.0)
+        bench.settle()
+        assert bench.status.phase is Phase.RUNNING
+        assert bench.status.ready is ready, "a run that did not last proves nothing"
 
 
 def test_an_image_that_cannot_be_had_is_told_in_the_engine_s_words_and_tried_again() -> None:
