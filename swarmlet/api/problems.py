@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from swarmlet.api.schema import PROBLEM_TYPE, Problem
 from swarmlet.controllers.stack_errors import PortConflict, StackRefused, UnknownService, UnknownStack
-from swarmlet.drivers.consensus import NoLeader, NotTaken
+from swarmlet.drivers.leader_calls import NoLeader, NotTaken
 from swarmlet.drivers.sessions import TooManyWrites
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import ComposeError

@@ -1,4 +1,4 @@
-"""Drives the Raft core: messages, the durable log, the clock; applies what is committed to the store.
+"""Drives the Raft core: messages, the durable log, the clock; hands what is committed to the state machine.
 
 The rules of this shell:
 - `_step` is the only way into the core, and carries out its effects in their order, at once.
@@ -8,26 +8,24 @@ The rules of this shell:
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
 
 import structlog
 
+from swarmlet.drivers.leader_calls import LeaderCalls, NoLeader, NotTaken
 from swarmlet.drivers.replica import Replica
 from swarmlet.drivers.sessions import Sessions
 from swarmlet.drivers.signal import Signal, listening, wait_at_most
-from swarmlet.errors import SwarmletError
+from swarmlet.drivers.state_machine import StateMachine
 from swarmlet.model.ids import NodeId
 from swarmlet.model.transaction import Transaction
 from swarmlet.raft import (
     ApplyEntries,
     ApplySnapshot,
-    Compact,
     Effect,
     Entry,
-    EntryKind,
     Event,
     MembershipChange,
     MessageReceived,
@@ -46,6 +44,7 @@ from swarmlet.raft import (
     Role,
     RoleChanged,
     Send,
+    Snapshot,
     Tick,
     TransferLeadership,
     bootstrap_state,
@@ -62,30 +61,12 @@ from swarmlet.store import (
     encode_result,
     encode_transaction,
 )
-from swarmlet.transport import PeerNetwork, PeerTimeout, PeerUnavailable, RemoteError
+from swarmlet.transport import PeerNetwork
 
 TICK_S = 0.05
-RETRY_PAUSE_S = 0.05
 RAFT, SUBMIT, READ_INDEX = "raft", "store.submit", "store.read_index"
 
 log = structlog.get_logger()
-
-
-class NotTaken(SwarmletError):
-    """This node's Raft did not take a proposal or a read, mostly because it does not lead. Others may."""
-
-    def __init__(self, reason: Refusal, leader: NodeId | None) -> None:
-        super().__init__(f"not taken: {reason}; the leader is {leader or 'not known'}")
-        self.reason = reason
-        self.leader = leader
-
-
-class NoLeader(SwarmletError):
-    """A write or a linearizable read found no leader, or no answer from it, in its time. It may be tried again."""
-
-    def __init__(self, waited_s: float, last: str) -> None:
-        super().__init__(f"no leader answered within {waited_s:.1f} s ({last or 'none is elected'})")
-        self.waited_s = waited_s
 
 
 @dataclass(slots=True)
@@ -108,9 +89,7 @@ class Consensus:
     ) -> None:
         self.node_id = node_id
         self.role_changed = Signal()
-        self.applied = Signal()
         self._settings, self._storage, self._network, self._rng = settings, storage, network, rng
-        self._snapshot_every = snapshot_every
         self._failure: BaseException | None = None
         self._sessions = Sessions(f"{node_id}-{time.time_ns():x}")
         self._request = 0
@@ -119,16 +98,31 @@ class Consensus:
         self._reading: dict[int, asyncio.Future[int]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         restored = storage.load()
-        self.store = Store.restore(restored.snapshot.data) if restored.snapshot else Store()
-        self._compacted_index = restored.snapshot.last_index if restored.snapshot else 0
+        self._machine = StateMachine(restored.snapshot, snapshot_every)
+        self._leader_calls = LeaderCalls(node_id, network, lambda: self.leader_id, self.role_changed)
         self.raft = Raft(node_id, settings, restored, rng, time.monotonic())
-        self.applied_index = self._compacted_index
-        self.replica = Replica(self.store)
         network.on_notify(RAFT, self._on_raft_message)
         network.on_call(SUBMIT, self._on_submit)
         network.on_call(READ_INDEX, self._on_read_index)
 
     # What others ask
+
+    @property
+    def store(self) -> Store:
+        return self._machine.store
+
+    @property
+    def replica(self) -> Replica:
+        return self._machine.replica
+
+    @property
+    def applied(self) -> Signal:
+        """Something was applied to the store."""
+        return self._machine.applied
+
+    @property
+    def applied_index(self) -> int:
+        return self._machine.applied_index
 
     @property
     def formed(self) -> bool:
@@ -168,14 +162,14 @@ class Consensus:
         check_transaction(transaction)
         with self._sessions.borrow() as request:
             body = encode_transaction(replace(transaction, request=request))
-            answer = await self._through_leader(SUBMIT, body, self._propose, timeout_s)
+            answer = await self._leader_calls.call(SUBMIT, body, self._propose, timeout_s)
         result = decode_result(answer)
         await self._wait_applied(lambda: self.store.revision >= result.revision, timeout_s)
         return result
 
     async def barrier(self, timeout_s: float = 5.0) -> int:
         """After it, this peer's replica holds every write acknowledged before the call (Raft thesis §6.4)."""
-        answer = await self._through_leader(READ_INDEX, b"", self._read_index, timeout_s)
+        answer = await self._leader_calls.call(READ_INDEX, b"", self._read_index, timeout_s)
         index = int.from_bytes(answer)
         await self._wait_applied(lambda: self.applied_index >= index, timeout_s)
         return self.store.revision
@@ -188,35 +182,7 @@ class Consensus:
     def transfer_leadership(self) -> None:
         self._step(TransferLeadership(None))
 
-    # Through the leader, wherever it is
-
-    async def _through_leader(
-        self, method: str, body: bytes, locally: Callable[[bytes], Awaitable[bytes]], timeout_s: float
-    ) -> bytes:
-        deadline = time.monotonic() + timeout_s
-        last = ""
-        with listening(self.role_changed) as changed:
-            while (left_s := deadline - time.monotonic()) > 0:
-                changed.clear()
-                leader = self.leader_id
-                if leader is None:
-                    await wait_at_most(changed, left_s)
-                    continue
-                asked = locally(body) if self.is_leader else self._network.call(leader, method, body, left_s)
-                attempt = asyncio.ensure_future(asked)
-                try:
-                    answer = await _unless(attempt, changed, left_s)
-                except (NotTaken, PeerUnavailable, PeerTimeout) as error:
-                    last = str(error)
-                except RemoteError as error:
-                    if error.code not in (NotTaken.__name__, NoLeader.__name__):
-                        raise
-                    last = str(error)
-                else:
-                    if answer is not None:
-                        return answer
-                await wait_at_most(changed, min(RETRY_PAUSE_S, deadline - time.monotonic()))
-        raise NoLeader(timeout_s, last)
+    # As the leader, for itself and for others
 
     async def _on_submit(self, _sender: NodeId, body: bytes) -> bytes:
         return await self._propose(body)
@@ -280,7 +246,7 @@ class Consensus:
             case ApplyEntries(entries):
                 self._apply(entries)
             case ApplySnapshot(snapshot):
-                self._install(snapshot.data, snapshot.last_index)
+                self._install(snapshot)
             case ProposalAccepted(request, index, term):
                 self._pending[index] = _Pending(term, self._proposing[request])
             case ProposalRefused(request, reason, leader) | ReadRefused(request, reason, leader):
@@ -306,45 +272,19 @@ class Consensus:
         self._step(PersistDone(sequence))
 
     def _apply(self, entries: tuple[Entry, ...]) -> None:
-        before = self.store.revision
-        for entry in entries:
-            result = None
-            if entry.kind is EntryKind.NORMAL:
-                result = self.store.apply(entry.index, decode_transaction(entry.data))
-            self.applied_index = entry.index
+        for entry, result in self._machine.apply(entries):
             pending = self._pending.pop(entry.index, None)
             if pending is not None and not pending.result.done():
                 if pending.term == entry.term:
                     pending.result.set_result(result)
                 else:
                     pending.result.set_exception(NotTaken(Refusal.NOT_LEADER, self.leader_id))
-        if self.store.revision > before:
-            self.replica.take(self.store.changes_since(before))
-        self.applied.set()
-        if self.applied_index - self._compacted_index >= self._snapshot_every:
-            self._compacted_index = self.applied_index
-            self._step(Compact(self.applied_index, self.store.snapshot()))
+        if (compaction := self._machine.compaction()) is not None:
+            self._step(compaction)
 
-    def _install(self, data: bytes, index: int) -> None:
-        self.store = Store.restore(data)
-        self.applied_index = self._compacted_index = index
-        for lost in [at for at in self._pending if at <= index]:
+    def _install(self, snapshot: Snapshot) -> None:
+        self._machine.install(snapshot)
+        for lost in [at for at in self._pending if at <= snapshot.last_index]:
             pending = self._pending.pop(lost)
             if not pending.result.done():
                 pending.result.set_exception(NotTaken(Refusal.NOT_LEADER, self.leader_id))
-        self.replica.reset(self.store)
-        self.applied.set()
-        log.info("snapshot_installed", index=index, revision=self.store.revision)
-
-
-async def _unless(attempt: asyncio.Future[bytes], changed: asyncio.Event, timeout_s: float) -> bytes | None:
-    """The attempt's answer, or None when the leader changed or time ran out first (the attempt is then given up)."""
-    interrupted = asyncio.ensure_future(changed.wait())
-    both: set[asyncio.Future[Any]] = {attempt, interrupted}
-    try:
-        await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        return attempt.result() if attempt.done() else None
-    finally:
-        for future in both:
-            future.cancel()
-        await asyncio.gather(*both, return_exceptions=True)

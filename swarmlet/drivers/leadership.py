@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import structlog
 
 from swarmlet.controllers import Outcome, reconcile, voters
-from swarmlet.drivers.consensus import Consensus, NoLeader, NotTaken
+from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.leader_calls import NoLeader, NotTaken
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.errors import SwarmletError
