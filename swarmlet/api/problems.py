@@ -78,6 +78,13 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
     except SwarmletError as error:
         status, title = next((code, title) for kind, code, title in STATUS_OF if isinstance(error, kind))
         return problem_response(Problem(title=title, status=status, detail=str(error)))
+    except ConnectionError:
+        raise  # the client is gone: nobody is left to be told
+    except Exception as error:
+        # A fault of ours. The client gets no more than its kind: the rest is for the log.
+        log.exception("request_failed", method=request.method, path=request.path)
+        detail = f"{type(error).__name__}: the agent's log has the details"
+        return problem_response(Problem(title="Internal fault", status=500, detail=detail))
 
 
 def _first_fault(error: ValidationError) -> str:
