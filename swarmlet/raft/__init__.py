@@ -46,7 +46,7 @@ from swarmlet.raft.events import (
     Tick,
     TransferLeadership,
 )
-from swarmlet.raft.membership import AddLearner, Demote, MembershipChange, Promote, Remove
+from swarmlet.raft.membership import AddLearner, ChangeVoters, Demote, MembershipChange, Promote, Remove
 from swarmlet.raft.messages import Message
 from swarmlet.raft.node import Raft
 from swarmlet.raft.progress import PeerProgress
@@ -57,6 +57,7 @@ __all__ = [
     "AddLearner",
     "ApplyEntries",
     "ApplySnapshot",
+    "ChangeVoters",
     "Compact",
     "Demote",
     "Effect",

@@ -46,11 +46,16 @@ class Membership:
     learners: frozenset[NodeId] = frozenset()
     """Get the log, but have no say."""
     outgoing: frozenset[NodeId] = frozenset()
-    """The voters that are being replaced while a change of several at once is under way; else empty."""
+    """The voters before a change of several at once, while it is under way: both sets have to agree. Else empty.
+    Who is among the learners too stays as one when that is over."""
 
     @property
     def members(self) -> frozenset[NodeId]:
         return self.voters | self.learners | self.outgoing
+
+    @property
+    def is_joint(self) -> bool:
+        return bool(self.outgoing)
 
     def is_voter(self, node: NodeId) -> bool:
         return node in self.voters or node in self.outgoing

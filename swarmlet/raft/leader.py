@@ -5,6 +5,7 @@ Rules:
   changes no membership and answers no read (§8; Ongaro 2015, the correction to single-server changes).
 - An entry of its own term is committed when a quorum has it on disk, its own disk counting like any other; entries
   of earlier terms only through one of its own (§5.4.2).
+- A joint membership that is committed, by whomever it was begun, is left at once (§6).
 - It steps down when no quorum has answered for the shortest election timeout, when its disk has stalled, and when
   the membership without it as a voter is committed.
 """
@@ -12,10 +13,10 @@ Rules:
 from collections.abc import Mapping
 
 from swarmlet.model.ids import NodeId
-from swarmlet.raft.durable import Entry, EntryKind, encode_membership
+from swarmlet.raft.durable import Entry, EntryKind, Membership, encode_membership
 from swarmlet.raft.effects import ProposalAccepted, ProposalRefused, ReadRefused, Refusal, Role
 from swarmlet.raft.log import size_bytes
-from swarmlet.raft.membership import MembershipChange, Promote, changed
+from swarmlet.raft.membership import MembershipChange, Promote, changed, joint_left, new_voters
 from swarmlet.raft.messages import (
     AppendAccepted,
     AppendRejected,
@@ -92,9 +93,7 @@ class Leader:
         if (reason := self._change_refusal(change)) is not None:
             self._refuse(request, reason)
             return
-        membership = changed(self._server.membership, change)
-        index = self._append(EntryKind.MEMBERSHIP, encode_membership(membership))
-        self._replication.follow_membership()
+        index = self._append_membership(changed(self._server.membership, change))
         self._server.outbox.answer(ProposalAccepted(request, index, self._server.term))
 
     def read(self, request: int) -> None:
@@ -106,7 +105,7 @@ class Leader:
     def hand_over(self, target: NodeId | None) -> None:
         server = self._server
         successor = target or best_successor(server, self._replication)
-        if successor is None or successor == server.node_id or not server.membership.is_voter(successor):
+        if successor is None or successor == server.node_id or successor not in server.membership.voters:
             return
         self._handover = Handover(successor, server.now + server.settings.election_timeout_max_s)
 
@@ -114,6 +113,7 @@ class Leader:
         """The end of a step: what is committed by now, which reads may go, and what the others have to be sent."""
         server = self._server
         self._commit()
+        self._leave_joint()
         if server.commit_index >= server.memberships.latest_index and not server.membership.is_voter(server.node_id):
             self._replication.send_due()
             return self._abdicate()
@@ -145,6 +145,11 @@ class Leader:
         self._uncommitted_bytes += size_bytes(entry)
         self._replication.all_due()
         return entry.index
+
+    def _append_membership(self, membership: Membership) -> int:
+        index = self._append(EntryKind.MEMBERSHIP, encode_membership(membership))
+        self._replication.follow_membership()
+        return index
 
     def _commit(self) -> None:
         """§5.3, §5.4.2. Entries from `_term_start_index` on, and only they, are of this leader's term."""
@@ -180,7 +185,7 @@ class Leader:
             return Refusal.TRANSFERRING
         if server.commit_index < self._term_start_index:
             return Refusal.TERM_TOO_YOUNG
-        if server.commit_index < server.memberships.latest_index:
+        if membership.is_joint or server.commit_index < server.memberships.latest_index:
             return Refusal.CHANGE_IN_PROGRESS
         if isinstance(change, Promote) and change.node not in membership.members:
             return Refusal.NOT_A_MEMBER
@@ -189,9 +194,19 @@ class Leader:
             return Refusal.NO_CHANGE
         if not after.voters:
             return Refusal.LAST_VOTER
-        if isinstance(change, Promote) and not self._has_caught_up(change.node):
+        added = new_voters(membership, after)
+        if not added <= membership.learners:
+            return Refusal.NOT_A_MEMBER
+        if not all(map(self._has_caught_up, added)):
             return Refusal.LEARNER_BEHIND
         return None
+
+    def _leave_joint(self) -> None:
+        """A handover waits for the whole log, so this waits for the handover's end, or for the next leader."""
+        server = self._server
+        committed = server.commit_index >= max(self._term_start_index, server.memberships.latest_index)
+        if server.membership.is_joint and committed and self._handover is None:
+            self._append_membership(joint_left(server.membership))
 
     def _has_caught_up(self, node: NodeId) -> bool:
         server = self._server

@@ -1,8 +1,11 @@
-"""Who takes part: single changes, and the memberships along a log.
+"""Who takes part: changes, and the memberships along a log.
 
 Rules:
 - A membership holds from the moment its entry is appended, committed or not; cutting the entry off undoes it.
-- One change moves at most one voter, so the majorities before and after share a server (thesis §4.1).
+- A single change moves at most one voter, so the majorities before and after share a server (thesis §4.1).
+- A change of several voters goes through a joint membership, in which the majorities of the old and of the new
+  voters both have to agree (§6, thesis §4.3). Once its entry is committed, whoever leads then appends the one that
+  leaves it; no other change begins before.
 - A node becomes a learner first and a voter when it has the log, so that adding it never stalls commits (§4.2.1).
 """
 
@@ -39,11 +42,27 @@ class Remove:
     node: NodeId
 
 
-MembershipChange = AddLearner | Promote | Demote | Remove
+@dataclass(frozen=True, slots=True)
+class ChangeVoters:
+    """From the present voters to these at once."""
+
+    voters: frozenset[NodeId]
+    removed: frozenset[NodeId] = frozenset()
+    """Those who leave for good. Any other who votes no more stays as a learner."""
+
+    def __post_init__(self) -> None:
+        assert not self.voters & self.removed, "nobody votes and leaves"
+
+
+SingleChange = AddLearner | Promote | Demote | Remove
+MembershipChange = SingleChange | ChangeVoters
 
 
 def changed(membership: Membership, change: MembershipChange) -> Membership:
-    """The membership after a change; the same one when there is nothing to change."""
+    """The membership after a change of one that is not joint; the same one when there is nothing to change."""
+    assert not membership.is_joint, "one change at a time"
+    if isinstance(change, ChangeVoters):
+        return _joint(membership, change)
     node = frozenset({change.node})
     voters, learners = membership.voters, membership.learners
     match change:
@@ -55,7 +74,24 @@ def changed(membership: Membership, change: MembershipChange) -> Membership:
             voters, learners = voters - node, learners | node
         case Remove():
             voters, learners = voters - node, learners - node
-    return Membership(voters, learners, membership.outgoing)
+    return Membership(voters, learners)
+
+
+def _joint(membership: Membership, change: ChangeVoters) -> Membership:
+    """C_old,new. Who is to stay without a vote is a learner already, and votes with the outgoing until that is left."""
+    learners = (membership.learners | membership.voters) - change.voters - change.removed
+    if change.voters == membership.voters:
+        return Membership(membership.voters, learners)
+    return Membership(change.voters, learners, outgoing=membership.voters)
+
+
+def joint_left(membership: Membership) -> Membership:
+    """C_new, after the joint membership."""
+    return Membership(membership.voters, membership.learners)
+
+
+def new_voters(before: Membership, after: Membership) -> frozenset[NodeId]:
+    return after.voters - before.voters
 
 
 class MembershipLog:

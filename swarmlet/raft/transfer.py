@@ -26,11 +26,11 @@ class Handover:
 
 
 def best_successor(server: Server, replication: Replication) -> NodeId | None:
-    """The active voter with the longest log."""
+    """The active voter with the longest log. Not one that is about to lose its vote: it would have to hand over too."""
     active_since = server.now - server.settings.election_timeout_max_s
     candidates = [
         (progress.match_index, node)
         for node, progress in replication
-        if server.membership.is_voter(node) and progress.active_at >= active_since
+        if node in server.membership.voters and progress.active_at >= active_since
     ]
     return max(candidates)[1] if candidates else None

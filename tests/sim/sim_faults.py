@@ -8,9 +8,11 @@ from sim_cluster import SimCluster
 from sim_server import SimServer
 
 from swarmlet.model.ids import NodeId
-from swarmlet.raft import AddLearner, Demote, MembershipChange, Promote, Remove, TransferLeadership
+from swarmlet.raft import AddLearner, ChangeVoters, Demote, MembershipChange, Promote, Remove, TransferLeadership
 
 CHANGES: tuple[Callable[[NodeId], MembershipChange], ...] = (AddLearner, AddLearner, Promote, Promote, Demote, Remove)
+JOINT_CHANGES = 0.4
+"""So many of the changes are of several voters at once; many are refused, since not all are learners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,11 @@ class Faults:
     def _change(self) -> None:
         leader = self._cluster.leader()
         if leader is not None and leader.asleep_until <= self._cluster.timeline.now:
-            node = self._rng.choice(list(self._cluster.servers))
-            self._cluster.change(leader, self._rng.choice(CHANGES)(node))
+            names = list(self._cluster.servers)
+            change = self._rng.choice(CHANGES)(self._rng.choice(names))
+            if self._rng.random() < JOINT_CHANGES:
+                change = ChangeVoters(frozenset(self._rng.sample(names, self._rng.randint(1, len(names)))))
+            self._cluster.change(leader, change)
 
     def _transfer(self) -> None:
         target = self._rng.choice([None, *self._cluster.servers])

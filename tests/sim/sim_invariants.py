@@ -65,8 +65,7 @@ class Invariants:
         check(durable.covers(entry.index, entry.term), "applied before it was on disk", node, entry.index)
         if entry.kind is EntryKind.MEMBERSHIP and entry.index > self._last_membership[0]:
             after, before = decode_membership(entry.data), self._last_membership[1]
-            moved = len(after.voters ^ before.voters)
-            check(moved <= 1, "one voter at a time", sorted(before.voters), sorted(after.voters))
+            check(_may_follow(before, after), "majorities that follow each other share a voter", before, after)
             self._last_membership = (entry.index, after)
 
     def state_reached(self, node: NodeId, index: int, state: int) -> None:
@@ -91,3 +90,12 @@ class Invariants:
     def same_state(self, reached: Iterable[tuple[NodeId, int, int]]) -> None:
         facts = list(reached)
         check(len({(index, state) for _, index, state in facts}) <= 1, "the same state everywhere", facts)
+
+
+def _may_follow(before: Membership, after: Membership) -> bool:
+    """Whether `after` is one step from `before`: one voter, or into or out of a joint membership (Raft §6)."""
+    if after.is_joint:
+        return not before.is_joint and after.outgoing == before.voters
+    if before.is_joint:
+        return after.voters == before.voters
+    return len(after.voters ^ before.voters) <= 1
