@@ -348,6 +348,8 @@ def _raft_settings(config: Config) -> RaftSettings:
         heartbeat_interval_s=timing.heartbeat_s,
         election_timeout_min_s=timing.election_min_s,
         election_timeout_max_s=timing.election_max_s,
+        lease_reads=timing.reads == "lease",
+        lease_margin=timing.lease_margin,
     )
 
 

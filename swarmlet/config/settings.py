@@ -131,6 +131,20 @@ class RaftTiming(Section):
     election_max_s: Seconds = Field(
         default=1.0, description="And not longer than this. Random, so that voters seldom call one together."
     )
+    reads: Literal["read-index", "lease"] = Field(
+        default="read-index",
+        description="How a linearizable read makes sure that its leader still leads: by asking a majority, or by a "
+        "lease that the last answers of a majority gave it, which is faster and safe only while clocks run at about "
+        "the same rate and no host is suspended.",
+    )
+    lease_margin: float = Field(
+        default=0.25,
+        ge=0.0,
+        lt=1.0,
+        allow_inf_nan=False,
+        description="With leases: the part of `election_min_s` that a lease leaves out for clocks that run at "
+        "different rates. 0.25 allows for one that is a third faster than another.",
+    )
     snapshot_every: int = Field(
         default=10_000, ge=100, le=1_000_000, description="Log entries after which the log is compacted to a snapshot."
     )

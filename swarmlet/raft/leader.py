@@ -14,7 +14,8 @@ from collections.abc import Mapping
 
 from swarmlet.model.ids import NodeId
 from swarmlet.raft.durable import Entry, EntryKind, Membership, encode_membership
-from swarmlet.raft.effects import ProposalAccepted, ProposalRefused, ReadRefused, Refusal, Role
+from swarmlet.raft.effects import ProposalAccepted, ProposalRefused, ReadReady, ReadRefused, Refusal, Role
+from swarmlet.raft.lease import Lease
 from swarmlet.raft.log import size_bytes
 from swarmlet.raft.membership import MembershipChange, Promote, changed, joint_left, new_voters
 from swarmlet.raft.messages import (
@@ -43,6 +44,7 @@ class Leader:
         self._replication = Replication(server)
         self._rounds = HeartbeatRounds(server.node_id, server.now)
         self._reads = PendingReads()
+        self._lease = Lease(server.settings)
         self._handover: Handover | None = None
         self._heartbeat_at = server.now
         self._uncommitted_bytes = 0
@@ -107,6 +109,7 @@ class Leader:
         successor = target or best_successor(server, self._replication)
         if successor is None or successor == server.node_id or successor not in server.membership.voters:
             return
+        self._lease.give_up()
         self._handover = Handover(successor, server.now + server.settings.election_timeout_max_s)
 
     def finish(self) -> Transition | None:
@@ -222,6 +225,9 @@ class Leader:
 
     def _answer_reads(self) -> None:
         server = self._server
+        if len(self._reads) and self._lease_holds:
+            for request in self._reads.take_all():
+                server.outbox.answer(ReadReady(request, server.commit_index))
         while True:
             for ready in self._reads.take_ready(self._rounds.confirmed(server.quorum), server.commit_index):
                 server.outbox.answer(ready)
@@ -229,9 +235,15 @@ class Leader:
                 return
             self._begin_round()
 
+    @property
+    def _lease_holds(self) -> bool:
+        server = self._server
+        knows_all = server.commit_index >= self._term_start_index
+        return knows_all and self._lease.holds(self._rounds, server.quorum, server.uncut_now)
+
     def _begin_round(self) -> None:
         server = self._server
-        round_number = self._rounds.begin(server.now)
+        round_number = self._rounds.begin(server.now, server.uncut_now)
         self._reads.join(round_number, max(server.commit_index, self._term_start_index))
         self._heartbeat_at = server.now + server.settings.heartbeat_interval_s
         self._replication.forget_former()

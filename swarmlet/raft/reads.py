@@ -48,7 +48,7 @@ class PendingReads:
             yield ReadReady(read.request, read.read_index)
 
     def take_all(self) -> list[int]:
-        """The requests that still wait, to be refused."""
+        """The requests that still wait: to be refused, or answered since nobody has to be asked."""
         waiting = [read.request for read in self._under_way] + list(self._arrived)
         self._under_way.clear()
         self._arrived.clear()

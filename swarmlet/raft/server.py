@@ -2,7 +2,8 @@
 
 The clock (`now`) runs only while the server does: a gap between two steps that is longer than half of the shortest
 election timeout is cut to that. So a server that was stopped or stalled listens first, instead of blaming its peers
-for its own silence. Roles read and change a server through its methods; the invariants are held here.
+for its own silence. A lease must not outlive such a stop: it is measured on the shell's own clock (`uncut_now`).
+Roles read and change a server through its methods; the invariants are held here.
 """
 
 from collections.abc import Sequence
@@ -50,7 +51,7 @@ class Server:
         self.settings = settings
         self.rng = rng
         self.now = 0.0
-        self._shell_now = now
+        self.uncut_now = now
         self.term = restored.hard_state.term
         self.voted_for = restored.hard_state.voted_for
         self.leader_id: NodeId | None = None
@@ -60,7 +61,7 @@ class Server:
         self.commit_index = restored.snapshot.last_index if restored.snapshot else 0
         self.applied_index = self.commit_index
         self.memberships.take(entry for entry in restored.entries if entry.index > self.commit_index)
-        self._leader_contact_at = 0.0
+        self._leader_contact_at = 0.0  # perhaps just before it stopped: what it promised the leader then still holds
         self.election_deadline = 0.0
         if restored.entries and restored.entries[-1].index < self.commit_index:
             # What a lost end left behind is useless, and must not stay on disk before the entries that follow.
@@ -71,8 +72,8 @@ class Server:
 
     def advance_clock(self, shell_now: float) -> None:
         awake_max_s = self.settings.election_timeout_min_s / 2
-        self.now += min(max(shell_now - self._shell_now, 0.0), awake_max_s)
-        self._shell_now = shell_now
+        self.now += min(max(shell_now - self.uncut_now, 0.0), awake_max_s)
+        self.uncut_now = shell_now
 
     # Membership
 
@@ -117,9 +118,12 @@ class Server:
 
     @property
     def hears_leader(self) -> bool:
-        """Whether the leader was heard so lately that its followers don't help to depose it (thesis §4.2.3)."""
-        heard_s = self.now - self._leader_contact_at
-        return self.leader_id is not None and heard_s < self.settings.election_timeout_min_s
+        """Whether a leader was heard so lately that its followers don't help to depose it (thesis §4.2.3).
+
+        The leader counts on it for its lease, so nothing but time ends it: neither a later term that was heard of
+        meanwhile nor a restart, before which the leader may have been heard.
+        """
+        return self.now - self._leader_contact_at < self.settings.election_timeout_min_s
 
     def restart_election_timer(self) -> None:
         settings = self.settings

@@ -15,6 +15,13 @@ class RaftSettings:
     this node's own sleep, not as its peers' silence."""
     election_timeout_max_s: float = 1.0
 
+    lease_reads: bool = False
+    """A leader whose lease holds answers reads without a round of heartbeats (see `lease`). Safe only as far as
+    clocks run at rates that `lease_margin` allows for; without it reads are safe whatever clocks do."""
+    lease_margin: float = 0.25
+    """The part of the shortest election timeout that a lease leaves out: with 0.25 no clock may run more than a third
+    faster than another. Of the transport's and the scheduler's delays none counts against it."""
+
     append_bytes_max: int = 1 * MIB
     """One append holds at least one entry and no more bytes than this otherwise."""
     append_entries_max: int = 1_024
@@ -46,8 +53,14 @@ class RaftSettings:
     disk_stall_s: float = 2.0
     """A server whose disk has not finished a write for so long neither leads nor campaigns."""
 
+    @property
+    def lease_s(self) -> float:
+        """How long after the beginning of a round that a quorum answered its leader surely leads alone."""
+        return self.election_timeout_min_s * (1 - self.lease_margin)
+
     def __post_init__(self) -> None:
         assert 0 < self.heartbeat_interval_s < self.election_timeout_min_s <= self.election_timeout_max_s, (
             "heartbeats come more often than elections"
         )
+        assert 0 <= self.lease_margin < 1, "a lease has a length"
         assert self.append_bytes_max > 0 and self.snapshot_chunk_bytes > 0 and self.inflight_appends_max > 0

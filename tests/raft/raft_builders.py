@@ -111,6 +111,12 @@ class Driven:
         assert self.raft.role is Role.LEADER
         return effects
 
+    def forget_leader(self) -> None:
+        """Let so much time pass that this server sticks to nobody, without a tick at which it would stand itself."""
+        for _ in range(2):
+            self.now += self.settings.election_timeout_min_s / 2
+            self.step_all()
+
     def _synced(self, effects: list[Effect]) -> list[Effect]:
         for persist in of_kind(effects, Persist):
             self.unsynced.append(persist)
@@ -135,6 +141,13 @@ def sent(effects: list[Effect], kind: type[T], to: NodeId | None = None) -> list
 
 def a_follower(*terms: int, voters: str = "abc", node: NodeId = A, **options: object) -> Driven:
     return Driven(node, a_log(*terms, voters=voters), **options)  # type: ignore[arg-type]
+
+
+def a_free_voter(*terms: int, node: NodeId = A) -> Driven:
+    """A follower that has heard of no leader for long enough to vote for another."""
+    driven = a_follower(*terms, node=node)
+    driven.forget_leader()
+    return driven
 
 
 def a_leader(*terms: int, voters: str = "abc", learners: str = "", settings: RaftSettings | None = None) -> Driven:

@@ -1,7 +1,7 @@
 """The rules of the Raft paper (extended version) up to §5.4, a test each, named by section."""
 
 import pytest
-from raft_builders import A, B, C, Driven, a_follower, a_leader, command, of_kind, sent, the
+from raft_builders import A, B, C, Driven, a_follower, a_free_voter, a_leader, command, of_kind, sent, the
 
 from swarmlet.raft import (
     ApplyEntries,
@@ -84,7 +84,7 @@ def test_5_2_a_candidate_with_a_majority_leads():
 
 
 def test_5_2_a_vote_goes_to_the_first_who_asks_and_to_nobody_else_in_the_term():
-    follower = a_follower(1)
+    follower = a_free_voter(1)
 
     first = follower.receive(B, VoteRequest(2, 2, 1, by_transfer=False))
     other = follower.receive(C, VoteRequest(2, 2, 1, by_transfer=False))
@@ -207,7 +207,7 @@ def test_5_3_a_leader_goes_back_to_where_the_logs_can_agree_in_one_step():
     ("last_index", "last_term", "granted"), [(3, 2, True), (4, 2, True), (2, 3, True), (9, 1, False), (2, 2, False)]
 )
 def test_5_4_1_a_vote_goes_only_to_a_log_that_is_as_up_to_date(last_index, last_term, granted):
-    follower = a_follower(1, 2)
+    follower = a_free_voter(1, 2)
 
     effects = follower.receive(B, VoteRequest(5, last_index, last_term, by_transfer=False))
 

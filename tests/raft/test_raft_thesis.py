@@ -1,6 +1,6 @@
 """Disks (figure 2), reads, calm elections, transfer: the paper and Ongaro's thesis, a test each, named by section."""
 
-from raft_builders import A, B, C, D, Driven, a_follower, a_leader, a_log, command, of_kind, sent, the
+from raft_builders import A, B, C, D, Driven, a_follower, a_free_voter, a_leader, a_log, command, of_kind, sent, the
 
 from swarmlet.raft import (
     ApplyEntries,
@@ -48,7 +48,7 @@ def test_figure_2_a_follower_acknowledges_only_what_is_on_disk():
 
 
 def test_figure_2_a_vote_is_given_only_when_it_is_on_disk():
-    follower = a_follower(1)
+    follower = a_free_voter(1)
     follower.disk_waits = True
 
     before = follower.receive(B, VoteRequest(2, 2, 1, by_transfer=False))
@@ -179,7 +179,7 @@ def test_thesis_6_4_reads_are_refused_when_leadership_is_lost():
 
 
 def test_thesis_9_6_a_pre_vote_changes_nobodys_term():
-    asking, asked = a_follower(1), a_follower(1, node=B)
+    asking, asked = a_follower(1), a_free_voter(1, node=B)
 
     asking.tick_until_role(Role.PRE_CANDIDATE)
     effects = asked.receive(A, PreVoteRequest(2, 2, 1))
@@ -209,6 +209,33 @@ def test_thesis_4_2_3_who_hears_its_leader_helps_nobody_to_depose_it():
 
     assert sent(pre_vote, PreVoteResponse) == [PreVoteResponse(1, granted=False)]
     assert not sent(vote, VoteResponse) and follower.raft.term == 1
+
+
+def test_thesis_4_2_3_a_later_term_that_a_follower_hears_of_does_not_end_its_loyalty():
+    """An answer to an earlier question of its own may tell it of the term; the leader's lease goes on all the same."""
+    follower = a_follower(1)
+    follower.receive(B, Heartbeat(1, 1, 0))
+
+    follower.receive(C, PreVoteResponse(5, granted=False))
+    refused = follower.receive(C, VoteRequest(5, 9, 1, by_transfer=False))
+    assert follower.raft.term == 5
+    assert sent(refused, VoteResponse) == [VoteResponse(5, granted=False)]
+
+    follower.forget_leader()
+    granted = follower.receive(C, VoteRequest(5, 9, 1, by_transfer=False))
+    assert sent(granted, VoteResponse) == [VoteResponse(5, granted=True)]
+
+
+def test_thesis_4_2_3_who_has_just_started_may_have_heard_a_leader_before_it_stopped():
+    restarted = a_follower(1)
+
+    pre_vote = restarted.receive(C, PreVoteRequest(2, 9, 1))
+    vote = restarted.receive(C, VoteRequest(2, 9, 1, by_transfer=False))
+    by_transfer = restarted.receive(C, VoteRequest(2, 9, 1, by_transfer=True))
+
+    assert sent(pre_vote, PreVoteResponse) == [PreVoteResponse(1, granted=False)]
+    assert not sent(vote, VoteResponse)
+    assert sent(by_transfer, VoteResponse) == [VoteResponse(2, granted=True)]
 
 
 def test_thesis_6_2_a_leader_without_the_answers_of_a_quorum_steps_down_when_its_followers_give_up():

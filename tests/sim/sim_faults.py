@@ -4,11 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from sim_cluster import SimCluster
+from sim_cluster import SMALL, SimCluster
 from sim_server import SimServer
 
 from swarmlet.model.ids import NodeId
-from swarmlet.raft import AddLearner, ChangeVoters, Demote, MembershipChange, Promote, Remove, TransferLeadership
+from swarmlet.raft import (
+    AddLearner,
+    ChangeVoters,
+    Demote,
+    MembershipChange,
+    Promote,
+    RaftSettings,
+    Remove,
+    TransferLeadership,
+)
 
 CHANGES: tuple[Callable[[NodeId], MembershipChange], ...] = (AddLearner, AddLearner, Promote, Promote, Demote, Remove)
 JOINT_CHANGES = 0.4
@@ -157,9 +166,9 @@ class Faults:
         self._any_running(self._cluster.propose)
 
 
-def run_schedule(profile: Profile, seed: int) -> SimCluster:
+def run_schedule(profile: Profile, seed: int, settings: RaftSettings = SMALL) -> SimCluster:
     """One whole run: a cluster forms, faults happen, they end, and it has to recover."""
-    cluster = SimCluster(seed, profile.size)
+    cluster = SimCluster(seed, profile.size, settings)
     try:
         cluster.form(profile.voters)
         Faults(cluster, profile).run()
