@@ -33,6 +33,12 @@ class RequestTable:
         for client, sequence, result in clients:
             self.remember(RequestId(client, sequence), result)
 
+    def copy(self) -> "RequestTable":
+        """Costs a copy of references."""
+        copy = RequestTable(clients_max=self._clients_max)
+        copy.hash, copy._last = self.hash, self._last.copy()
+        return copy
+
     def __len__(self) -> int:
         return len(self._last)
 

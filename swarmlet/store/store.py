@@ -33,12 +33,12 @@ class StoreView:
     revision: int
     _keys: list[str]
     _rows: dict[str, _Row]
-    _clients: list[ClientRow]
+    _requests: RequestTable
 
     def pieces(self) -> Iterator[bytes]:
         """The snapshot of it, made piece by piece as they are asked for."""
-        head = SnapshotHead(self.applied_index, self.revision, len(self._keys), len(self._clients))
-        return encoded(head, self._objects(), self._clients)
+        head = SnapshotHead(self.applied_index, self.revision, len(self._keys), len(self._requests))
+        return encoded(head, self._objects(), self._requests)
 
     def _objects(self) -> Iterator[StoredObject]:
         for key in self._keys:
@@ -174,7 +174,7 @@ class Store:
 
     def view(self) -> StoreView:
         return StoreView(
-            self.applied_index, self.revision, self._sorted_keys.copy(), self._rows.copy(), list(self._requests)
+            self.applied_index, self.revision, self._sorted_keys.copy(), self._rows.copy(), self._requests.copy()
         )
 
     def snapshot(self) -> bytes:
