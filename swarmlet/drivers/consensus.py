@@ -110,6 +110,10 @@ class Consensus:
     # What others ask
 
     @property
+    def machine(self) -> StateMachine:
+        return self._machine
+
+    @property
     def store(self) -> Store:
         return self._machine.store
 
@@ -125,6 +129,10 @@ class Consensus:
     @property
     def applied_index(self) -> int:
         return self._machine.applied_index
+
+    @property
+    def snapshots_taken(self) -> int:
+        return self._keeper.taken
 
     @property
     def formed(self) -> bool:

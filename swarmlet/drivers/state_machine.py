@@ -15,6 +15,7 @@ from swarmlet.drivers.replica import Replica
 from swarmlet.drivers.signal import Signal
 from swarmlet.raft import Entry, EntryKind, Snapshot
 from swarmlet.store import Change, Store, TransactionResult, decode_transaction
+from swarmlet.store.agreement import HASH_EVERY, HashPoint, HashTrail
 
 SNAPSHOT_AFTER_BYTES = 64 * 1024 * 1024
 
@@ -32,6 +33,10 @@ class StateMachine:
         """A leader's snapshot that is not in place yet."""
         self.epoch = 0
         """Counts how often the state was replaced as a whole."""
+        self.trail = HashTrail()
+        self.distrusted = False
+        """Others hold another state than this one: it is not to be written to disk."""
+        self._snapshot_wanted = False
         self._on_applied = on_applied
         self._waiting: list[Entry] = []
         """What comes after the received snapshot."""
@@ -54,6 +59,8 @@ class StateMachine:
                 changes += self.store.changes_since(before)  # one by one: the history may be shorter than a batch
                 self._bytes_since_snapshot += len(entry.data)
             self.applied_index = entry.index
+            if entry.index % HASH_EVERY == 0:
+                self.trail.reached(HashPoint(entry.index, entry.term, self.store.state_hash()))
             self._on_applied(entry, result)
         if changes:
             self.replica.take(changes)
@@ -73,9 +80,18 @@ class StateMachine:
         self.snapshot_taken(snapshot.last_index)
         self.apply(waiting)
 
+    def heal(self, store: Store) -> None:
+        """Put another state in place of a wrong one; it holds all that was applied here. It goes to disk at once."""
+        assert self.received is None, "a leader's snapshot comes first"
+        self._replace(store, self.applied_index)
+        self._snapshot_wanted = True
+        self.applied.set()
+
     def _replace(self, store: Store, index: int) -> None:
         self.store, self.applied_index = store, index
         self.epoch += 1
+        self.trail.clear()
+        self.distrusted = False
         self.replica.reset(store)
 
     # Snapshots
@@ -83,8 +99,12 @@ class StateMachine:
     @property
     def snapshot_is_due(self) -> bool:
         entries = self.applied_index - self._snapshot_index
-        return entries >= self._snapshot_every or self._bytes_since_snapshot >= SNAPSHOT_AFTER_BYTES
+        if self.distrusted or entries == 0:
+            return False
+        enough = entries >= self._snapshot_every or self._bytes_since_snapshot >= SNAPSHOT_AFTER_BYTES
+        return enough or self._snapshot_wanted
 
     def snapshot_taken(self, index: int) -> None:
         self._snapshot_index = index
+        self._snapshot_wanted = False
         self._bytes_since_snapshot = 0
