@@ -29,6 +29,7 @@ from swarmlet.drivers.formation import Formation
 from swarmlet.drivers.leadership import Leadership
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.signal import listening, wait_at_most
+from swarmlet.drivers.state_guard import StateGuard
 from swarmlet.errors import SwarmletError
 from swarmlet.gossip import Gossip, GossipSettings, LocalIdentity
 from swarmlet.logging import configure_logging
@@ -136,6 +137,7 @@ class Agent:
             self.node_id, _raft_settings(config), self.storage, self.network, rng, config.raft.snapshot_every
         )
         self.formation = Formation(config.bootstrap_expect, data, self.consensus, self.membership, self.network)
+        self.state_guard = StateGuard(self.consensus, self.membership, self.network)
         self.leadership = Leadership(self.consensus, self.membership)
         self.node_loop = NodeLoop(
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
@@ -196,6 +198,7 @@ class Agent:
             self.membership.run(),
             self.formation.run(),
             self.leadership.run(),
+            self.state_guard.run(),
             self.node_loop.run(),
             self._feed_node_loop(),
             self._feed_proxy(),
@@ -324,7 +327,7 @@ class Agent:
     # What people see
 
     def _problems(self) -> list[str]:
-        problems = [str(problem) for problem in self.proxy.problems()]
+        problems = [str(problem) for problem in self.proxy.problems()] + self.state_guard.problems()
         if not self.consensus.formed:
             problems.append("this node does not belong to a cluster yet: no peer has added it")
         elif self.consensus.leader_id is None:
@@ -337,6 +340,7 @@ class Agent:
             "peers": counters_of(self.network.counters),
             "gossip": counters_of(self.membership.counters),
             "leader": self.leadership.counters,
+            "state": self.state_guard.counters,
             "proxy": counters_of(self.proxy.counters),
             "watchdog": {"event_loop_stalls": self.watchdog.stalls},
         }

@@ -18,6 +18,7 @@ from swarmlet.drivers.leader_calls import LeaderCalls, NoLeader, NotTaken
 from swarmlet.drivers.replica import Replica
 from swarmlet.drivers.sessions import Sessions
 from swarmlet.drivers.signal import Signal, listening, wait_at_most
+from swarmlet.drivers.snapshots import SnapshotKeeper
 from swarmlet.drivers.state_machine import StateMachine
 from swarmlet.model.ids import NodeId
 from swarmlet.model.transaction import Transaction
@@ -98,7 +99,8 @@ class Consensus:
         self._reading: dict[int, asyncio.Future[int]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         restored = storage.load()
-        self._machine = StateMachine(restored.snapshot, snapshot_every)
+        self._machine = StateMachine(restored.snapshot, snapshot_every, self._applied)
+        self._keeper = SnapshotKeeper(self._machine, self._step)
         self._leader_calls = LeaderCalls(node_id, network, lambda: self.leader_id, self.role_changed)
         self.raft = Raft(node_id, settings, restored, rng, time.monotonic())
         network.on_notify(RAFT, self._on_raft_message)
@@ -106,6 +108,10 @@ class Consensus:
         network.on_call(READ_INDEX, self._on_read_index)
 
     # What others ask
+
+    @property
+    def machine(self) -> StateMachine:
+        return self._machine
 
     @property
     def store(self) -> Store:
@@ -123,6 +129,10 @@ class Consensus:
     @property
     def applied_index(self) -> int:
         return self._machine.applied_index
+
+    @property
+    def snapshots_taken(self) -> int:
+        return self._keeper.taken
 
     @property
     def formed(self) -> bool:
@@ -148,10 +158,12 @@ class Consensus:
     async def run(self) -> None:
         """Until cancelled. Raises the storage's error: without its log a node may acknowledge nothing, so it stops."""
         self._loop = asyncio.get_running_loop()
-        while self._failure is None:
-            self._step(Tick())
-            await asyncio.sleep(TICK_S)
-        raise self._failure
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keeper.run())
+            while self._failure is None:
+                self._step(Tick())
+                await asyncio.sleep(TICK_S)
+            raise self._failure
 
     async def submit(self, transaction: Transaction, timeout_s: float = 5.0) -> TransactionResult:
         """Commit a transaction through whoever leads.
@@ -244,7 +256,7 @@ class Consensus:
             case Persist():
                 self._storage.write(effect, self._persisted_in_thread)
             case ApplyEntries(entries):
-                self._apply(entries)
+                self._machine.apply(entries)
             case ApplySnapshot(snapshot):
                 self._install(snapshot)
             case ProposalAccepted(request, index, term):
@@ -271,19 +283,17 @@ class Consensus:
             return
         self._step(PersistDone(sequence))
 
-    def _apply(self, entries: tuple[Entry, ...]) -> None:
-        for entry, result in self._machine.apply(entries):
-            pending = self._pending.pop(entry.index, None)
-            if pending is not None and not pending.result.done():
-                if pending.term == entry.term:
-                    pending.result.set_result(result)
-                else:
-                    pending.result.set_exception(NotTaken(Refusal.NOT_LEADER, self.leader_id))
-        if (compaction := self._machine.compaction()) is not None:
-            self._step(compaction)
+    def _applied(self, entry: Entry, result: TransactionResult | None) -> None:
+        pending = self._pending.pop(entry.index, None)
+        if pending is None or pending.result.done():
+            return
+        if pending.term == entry.term:
+            pending.result.set_result(result)
+        else:
+            pending.result.set_exception(NotTaken(Refusal.NOT_LEADER, self.leader_id))
 
     def _install(self, snapshot: Snapshot) -> None:
-        self._machine.install(snapshot)
+        self._machine.receive(snapshot)
         for lost in [at for at in self._pending if at <= snapshot.last_index]:
             pending = self._pending.pop(lost)
             if not pending.result.done():

@@ -43,12 +43,14 @@ from swarmlet.model.ids import NodeId, ServiceId, TaskId
 from swarmlet.model.observed import (
     FACTS_KEY,
     PROBLEM_KEY_PREFIX,
+    STATE_HASHES_KEY,
     TASK_KEY_PREFIX,
     Address,
     NodeFacts,
     ObservedNode,
     ObservedState,
     ServiceProblem,
+    StateHashes,
     TaskStatus,
 )
 from swarmlet.transport import DatagramEndpoint, PeerNetwork, PeerTimeout, PeerUnavailable, RemoteError
@@ -66,6 +68,9 @@ class Membership:
     def __init__(self, gossip: Gossip, datagrams: DatagramEndpoint, network: PeerNetwork) -> None:
         self.changed = Signal()
         self.liveness_changed = Signal()
+        self.state_hashes_changed = Signal()
+        self.state_hashes: dict[NodeId, StateHashes] = {}
+        """Apart from `observed`: they change all the time, and concern nobody who looks at nodes and tasks."""
         self.undecodable = 0
         self.unpublishable = 0
         self._gossip, self._datagrams, self._network = gossip, datagrams, network
@@ -108,6 +113,9 @@ class Membership:
 
     def publish_problem(self, service: ServiceId, problem: ServiceProblem | None) -> None:
         self._publish(PROBLEM_KEY_PREFIX + service, problem)
+
+    def publish_state_hashes(self, hashes: StateHashes | None) -> None:
+        self._publish(STATE_HASHES_KEY, hashes)
 
     def on_datagram(self, source: Address, payload: bytes) -> None:
         self._step(DatagramReceived(source, payload))
@@ -155,6 +163,7 @@ class Membership:
                 self._take_record(node_id, key, value)
             case Forgotten(node_id):
                 self._nodes.pop(node_id, None)
+                self.state_hashes.pop(node_id, None)
                 self._observed = None
                 self.changed.set()
             case Conflict():
@@ -202,6 +211,9 @@ class Membership:
         self.liveness_changed.set()
 
     def _take_record(self, node_id: NodeId, key: str, value: bytes | None) -> None:
+        if key == STATE_HASHES_KEY:
+            self._take_state_hashes(node_id, value)
+            return
         member = self._gossip.members().get(node_id)
         known = self._nodes.get(node_id)
         if known is None:
@@ -218,6 +230,14 @@ class Membership:
             service = ServiceId(key.removeprefix(PROBLEM_KEY_PREFIX))
             problems = _with(problems, service, self._decoded(ServiceProblem, value))
         self._replace(ObservedNode(node_id, known.name, known.address, known.liveness, facts, tasks, problems))
+
+    def _take_state_hashes(self, node_id: NodeId, value: bytes | None) -> None:
+        hashes = self._decoded(StateHashes, value)
+        if hashes is None:
+            self.state_hashes.pop(node_id, None)
+        else:
+            self.state_hashes[node_id] = hashes
+        self.state_hashes_changed.set()
 
     def _replace(self, node: ObservedNode) -> None:
         self._nodes[node.id] = node

@@ -7,6 +7,7 @@ import structlog
 from pydantic import ValidationError
 
 from swarmlet.drivers.signal import Signal
+from swarmlet.model.objects import PREFIXES
 from swarmlet.model.state import ClusterState
 from swarmlet.store import Change, Store
 
@@ -22,18 +23,26 @@ class Replica:
     def reset(self, store: Store) -> None:
         """Start over from a store that was replaced as a whole (a snapshot was installed)."""
         self.state = ClusterState()
-        for found in store.scan(""):
-            self._put(found.key, found.value, found.modified_revision)
+        for prefix in PREFIXES:
+            for found in store.scan(prefix):
+                self._put(found.key, found.value, found.modified_revision)
         self.state.revision = store.revision
         self.changed.set()
 
     def take(self, changes: Iterable[Change]) -> None:
+        """Keys of other prefixes are other people's: they move the revision on, and wake nobody."""
+        concerned = False
         for change in changes:
+            if not change.key.startswith(PREFIXES):
+                self.state.revision = max(self.state.revision, change.revision)
+                continue
+            concerned = True
             if change.value is None:
                 self.state.delete(change.key, change.revision)
             else:
                 self._put(change.key, change.value, change.revision)
-        self.changed.set()
+        if concerned:
+            self.changed.set()
 
     def _put(self, key: str, value: bytes, revision: int) -> None:
         """An object that a newer agent wrote in a way that we can't read counts as absent here; the store keeps it."""

@@ -14,6 +14,8 @@ STACKS = "stacks/"
 SERVICES = "services/"
 TASKS = "tasks/"
 NODES = "nodes/"
+PREFIXES = (STACKS, SERVICES, TASKS, NODES)
+"""All that this version gives a meaning to. Other objects are kept as they are."""
 
 
 class Stack(Frozen):

@@ -18,6 +18,7 @@ from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, TaskId
 FACTS_KEY = "facts"
 TASK_KEY_PREFIX = "task/"
 PROBLEM_KEY_PREFIX = "problem/"
+STATE_HASHES_KEY = "state_hashes"
 
 
 class Address(NamedTuple):
@@ -116,6 +117,20 @@ class NodeFacts(Frozen):
     labels: dict[str, str] = Field(default_factory=dict)
     bootstrap_expect: int = 0
     """How many nodes it waits for before a new cluster is formed; 0 once it belongs to one or never waits."""
+
+
+class StateHash(Frozen):
+    index: int
+    term: int
+    hash: str
+
+
+class StateHashes(Frozen):
+    """What a voter's state was at the last few log indices at which everybody's is compared."""
+
+    format: int
+    """Of the hashes: others can't be compared with."""
+    points: tuple[StateHash, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from enum import IntEnum
 import msgpack
 
 from swarmlet.model.ids import NodeId
+from swarmlet.model.pieces import SnapshotData
 
 
 class EntryKind(IntEnum):
@@ -68,7 +69,7 @@ class Snapshot:
     last_index: int
     last_term: int
     membership: Membership
-    data: bytes
+    data: SnapshotData
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from swarmlet.model.ids import NodeId
+from swarmlet.model.pieces import SnapshotData
 from swarmlet.raft.membership import MembershipChange
 from swarmlet.raft.messages import Message
 
@@ -58,7 +59,7 @@ class Compact:
     """The state machine's snapshot after it applied `index`: the log before it may go."""
 
     index: int
-    data: bytes
+    data: SnapshotData
 
 
 Event = Tick | MessageReceived | Propose | ProposeMembership | ReadRequest | TransferLeadership | PersistDone | Compact

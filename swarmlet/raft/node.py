@@ -12,7 +12,7 @@ from random import Random
 from swarmlet.model.ids import NodeId
 from swarmlet.raft import voting
 from swarmlet.raft.candidate import Candidate
-from swarmlet.raft.durable import Membership, RestoredState
+from swarmlet.raft.durable import Entry, Membership, RestoredState
 from swarmlet.raft.effects import Effect, ProposalRefused, ReadRefused, Refusal, Role, RoleChanged
 from swarmlet.raft.events import (
     Compact,
@@ -89,6 +89,11 @@ class Raft:
     def membership(self) -> Membership:
         """As of the last membership entry in the log, committed or not."""
         return self._server.membership
+
+    def applied_entries(self, after: int) -> tuple[Entry, ...] | None:
+        """What was handed to the state machine after an index; None where that is compacted in part."""
+        log = self._server.log
+        return log.slice(after + 1, self.applied_index) if after >= log.base_index else None
 
     def progress(self) -> Mapping[NodeId, PeerProgress]:
         """How far the other members are, as their leader knows it; empty on any other server."""

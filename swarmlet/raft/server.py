@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from swarmlet.model.ids import NodeId
+from swarmlet.model.pieces import SnapshotData
 from swarmlet.raft.durable import Entry, HardState, Membership, RestoredState, Snapshot
 from swarmlet.raft.effects import ApplyEntries, ApplySnapshot
 from swarmlet.raft.log import RaftLog
@@ -151,7 +152,7 @@ class Server:
         self.outbox.write_installed(snapshot)
         self.commit_index = snapshot.last_index
 
-    def compact(self, index: int, data: bytes) -> None:
+    def compact(self, index: int, data: SnapshotData) -> None:
         """Take the state machine's snapshot; one that says nothing new is ignored."""
         assert index <= self.applied_index, "a snapshot holds applied entries only"
         if self.log.snapshot is not None and index <= self.log.snapshot.last_index:

@@ -9,10 +9,12 @@ Source: Raft (Ongaro and Ousterhout), §5.1 and §7: what a server keeps; SQLite
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
+from swarmlet.model.pieces import joined, pieces_of
 from swarmlet.raft import Entry, HardState, Persist, RestoredState, Snapshot
 from swarmlet.storage import records
 from swarmlet.storage.atomic_file import sync_directory
@@ -82,7 +84,7 @@ class LogDatabase:
         """All that was written, with a damaged end cut off. Raises `DamagedLog` and `StorageFailed`."""
         try:
             hard_state = self._only("hard_state", "the record of term and vote", records.decode_hard_state)
-            snapshot = self._only("snapshot", "the snapshot", records.decode_snapshot)
+            snapshot = self._snapshot()
             entries = self._entries(snapshot)
         except sqlite3.Error as error:
             raise typed(self._path, error) from error
@@ -101,6 +103,23 @@ class LogDatabase:
         if found is None:
             raise DamagedLog(self._path, what, "is damaged")
         return found
+
+    def _snapshot(self) -> Snapshot | None:
+        header = self._only("snapshot", "the snapshot", records.decode_snapshot_header)
+        if header is None or header.size_bytes is None:
+            return header.snapshot if header else None
+        snapshot = header.snapshot
+        data = joined(self._pieces(snapshot.last_index))
+        if len(data) != header.size_bytes:
+            raise DamagedLog(self._path, "the snapshot", f"has {len(data)} bytes of {header.size_bytes}")
+        return replace(snapshot, data=data)
+
+    def _pieces(self, last_index: int) -> Iterator[bytes]:
+        rows = self._connection.execute("SELECT position, record, checksum FROM snapshot_piece ORDER BY position")
+        for position, record, stored in rows:
+            if not isinstance(record, bytes) or records.piece_checksum(record, last_index, position) != stored:
+                raise DamagedLog(self._path, f"piece {position} of the snapshot", "is damaged")
+            yield record
 
     def _entries(self, snapshot: Snapshot | None) -> tuple[Entry, ...]:
         last_index = snapshot.last_index if snapshot else 0
@@ -185,9 +204,16 @@ class LogDatabase:
             record = records.encode_entry(entry)
             execute("INSERT INTO log VALUES (?, ?, ?)", (entry.index, record, records.checksum(record)))
         if persist.snapshot is not None:
-            self._replace("snapshot", records.encode_snapshot(persist.snapshot))
+            self._write_snapshot(persist.snapshot)
         if persist.compact_to is not None:
             execute("DELETE FROM log WHERE position <= ?", (persist.compact_to,))
+
+    def _write_snapshot(self, snapshot: Snapshot) -> None:
+        self._replace("snapshot", records.encode_snapshot_header(snapshot))
+        self._connection.execute("DELETE FROM snapshot_piece")
+        for position, piece in enumerate(pieces_of(snapshot.data)):
+            checksum = records.piece_checksum(piece, snapshot.last_index, position)
+            self._connection.execute("INSERT INTO snapshot_piece VALUES (?, ?, ?)", (position, piece, checksum))
 
     def _replace(self, table: str, record: bytes) -> None:
         self._connection.execute(f"REPLACE INTO {table} VALUES (1, ?, ?)", (record, records.checksum(record)))

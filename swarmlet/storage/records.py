@@ -6,7 +6,7 @@ SQLite checks what it writes to its write-ahead log, but not what it reads back 
 
 import zlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgpack
 
@@ -49,16 +49,31 @@ def decode_hard_state(record: bytes) -> HardState:
     return HardState(term, voted_for)
 
 
-def encode_snapshot(snapshot: Snapshot) -> bytes:
+class SnapshotHeader(NamedTuple):
+    """A snapshot without its data, which has records of its own, a piece each."""
+
+    snapshot: Snapshot
+    size_bytes: int | None
+    """Of the pieces together; None where the data is in the header, as it was in the database's first format."""
+
+
+def encode_snapshot_header(snapshot: Snapshot) -> bytes:
     members = snapshot.membership
     groups = [sorted(group) for group in (members.voters, members.learners, members.outgoing)]
-    return _packed(snapshot.last_index, snapshot.last_term, groups, snapshot.data)
+    return _packed(snapshot.last_index, snapshot.last_term, groups, len(snapshot.data))
 
 
-def decode_snapshot(record: bytes) -> Snapshot:
+def decode_snapshot_header(record: bytes) -> SnapshotHeader:
     last_index, last_term, (voters, learners, outgoing), data = msgpack.unpackb(record)
     membership = Membership(voters=_nodes(voters), learners=_nodes(learners), outgoing=_nodes(outgoing))
-    return Snapshot(last_index, last_term, membership, data)
+    if isinstance(data, int):
+        return SnapshotHeader(Snapshot(last_index, last_term, membership, b""), data)
+    return SnapshotHeader(Snapshot(last_index, last_term, membership, data), None)
+
+
+def piece_checksum(piece: bytes, last_index: int, position: int) -> int:
+    """Covers which snapshot the piece belongs to, and where in it."""
+    return zlib.crc32(piece, zlib.crc32(_packed(last_index, position)))
 
 
 def _nodes(plain: list[str]) -> frozenset[NodeId]:

@@ -24,7 +24,7 @@ from swarmlet.store.limits import (
 )
 from swarmlet.store.objects import Change, StoredObject, TransactionResult
 from swarmlet.store.snapshot import UnreadableSnapshot
-from swarmlet.store.store import Store
+from swarmlet.store.store import Restoring, Store, StoreView
 
 __all__ = [
     "Change",
@@ -32,7 +32,9 @@ __all__ = [
     "InvalidKey",
     "InvalidRequestId",
     "ObjectTooLarge",
+    "Restoring",
     "Store",
+    "StoreView",
     "StoredObject",
     "TooManyCompares",
     "TooManyOperations",

@@ -4,6 +4,14 @@ from dataclasses import dataclass
 
 from swarmlet.model.transaction import Compare
 
+OBJECT_OVERHEAD_BYTES = 200
+"""What an object costs beside its key and value, roughly: the entries about it in the store's tables."""
+
+
+def object_size_bytes(key: str, value: bytes) -> int:
+    """What an object counts for in the size of a store."""
+    return len(key) + len(value) + OBJECT_OVERHEAD_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:

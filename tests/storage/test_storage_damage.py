@@ -1,7 +1,9 @@
 """What a disk may do to the log: the end may be cut, the middle must be as it was written."""
 
+import zlib
 from pathlib import Path
 
+import msgpack
 import pytest
 from storage_builders import a_persist, a_snapshot, as_after_a_crash, damage, entries, loaded, write_and_wait, written
 
@@ -108,6 +110,35 @@ def test_entries_that_end_before_the_snapshot_does_are_dropped(path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE snapshot_piece SET record = zeroblob(7) WHERE position = 1", "piece 1 of the snapshot"),
+        ("UPDATE snapshot_piece SET position = -position", "piece -2 of the snapshot"),
+        ("DELETE FROM snapshot_piece WHERE position = 2", "the snapshot has 524288 bytes of 600000"),
+    ],
+    ids=["altered", "moved", "lost"],
+)
+def test_a_damaged_or_missing_piece_of_a_snapshot_is_an_error(path: Path, statement: str, what: str) -> None:
+    written(path, a_persist(1, snapshot=a_snapshot(3, b"x" * 600_000)))
+
+    damage(path, statement)
+
+    with pytest.raises(DamagedLog, match=what):
+        loaded(path)
+
+
+def test_a_snapshot_of_the_first_format_is_still_read(path: Path) -> None:
+    written(path, a_persist(1, snapshot=a_snapshot(3)))
+    record = msgpack.packb((3, 1, [["a"], [], []], b"old"))
+    damage(path, "UPDATE snapshot SET record = ?, checksum = ?", record, zlib.crc32(record))
+    damage(path, "DELETE FROM snapshot_piece")
+
+    found = loaded(path).snapshot
+
+    assert found is not None and (found.last_index, found.data) == (3, b"old")
+
+
+@pytest.mark.parametrize(
     ("table", "record"), [("hard_state", "the record of term and vote"), ("snapshot", "the snapshot")]
 )
 def test_a_damaged_vote_or_snapshot_is_an_error(path: Path, table: str, record: str) -> None:
@@ -128,7 +159,7 @@ def test_a_database_that_is_none_is_an_error(tmp_path: Path) -> None:
 def test_a_database_of_a_newer_version_is_refused(path: Path) -> None:
     damage(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
 
-    with pytest.raises(NewerFormat, match="format 2, this one knows up to 1"):
+    with pytest.raises(NewerFormat, match=f"format {len(MIGRATIONS) + 1}, this one knows up to {len(MIGRATIONS)}"):
         loaded(path)
 
 

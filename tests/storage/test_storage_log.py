@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from storage_builders import (
 )
 
 from swarmlet.model.ids import NodeId
+from swarmlet.model.pieces import Pieces
 from swarmlet.raft import HardState, Persist, RestoredState
 from swarmlet.storage import RaftStorage, StorageFull, StorageInUse, StorageOverloaded
 from swarmlet.storage.log_database import LogDatabase
@@ -69,6 +71,16 @@ def test_a_snapshot_replaces_the_log_up_to_where_it_is_compacted(path: Path) -> 
 
     assert restored.snapshot == a_snapshot(5)
     assert restored.entries == entries(6, 8)
+
+
+def test_a_large_snapshot_is_kept_in_pieces(path: Path) -> None:
+    data = Pieces([bytes([number]) * 100_000 for number in range(10)])
+    written(path, a_persist(1, snapshot=a_snapshot(5)), a_persist(2, snapshot=replace(a_snapshot(9), data=data)))
+
+    found = loaded(path).snapshot
+
+    assert found is not None and found.data == data
+    assert isinstance(found.data, Pieces), "it was read without being joined"
 
 
 def test_a_later_snapshot_takes_the_place_of_an_earlier_one(path: Path) -> None:

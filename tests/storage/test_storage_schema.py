@@ -24,7 +24,7 @@ def version(database: sqlite3.Connection) -> int:
 def test_a_new_database_gets_the_newest_format(database: sqlite3.Connection) -> None:
     migrate(database, Path("raft.db"), NEXT)
 
-    assert version(database) == 2
+    assert version(database) == len(NEXT)
 
 
 def test_an_older_database_is_brought_forward_with_its_content(database: sqlite3.Connection) -> None:
@@ -33,7 +33,7 @@ def test_an_older_database_is_brought_forward_with_its_content(database: sqlite3
 
     migrate(database, Path("raft.db"), NEXT)
 
-    assert version(database) == 2
+    assert version(database) == len(NEXT)
     assert database.execute("SELECT position, note FROM log").fetchall() == [(1, "old")]
 
 
@@ -43,5 +43,5 @@ def test_a_migration_that_fails_leaves_the_old_format_whole(database: sqlite3.Co
     with pytest.raises(sqlite3.OperationalError):
         migrate(database, Path("raft.db"), BROKEN)
 
-    assert version(database) == 2
+    assert version(database) == len(NEXT)
     assert database.execute("SELECT name FROM sqlite_master WHERE name = 'later'").fetchall() == []
