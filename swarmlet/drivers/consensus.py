@@ -158,14 +158,20 @@ class Consensus:
 
         Returns when this peer has applied it too, so that a read here sees it. Raises `NoLeader` when no leader
         took it in time; it is then unknown whether it will be applied. Raises the store's limit errors at once.
+        A transaction that carries a request id of its own is its client's to repeat; others get one here.
         """
         check_transaction(transaction)
-        with self._sessions.borrow() as request:
-            body = encode_transaction(replace(transaction, request=request))
-            answer = await self._leader_calls.call(SUBMIT, body, self._propose, timeout_s)
-        result = decode_result(answer)
+        if transaction.request is not None:
+            result = await self._submit(transaction, timeout_s)
+        else:
+            with self._sessions.borrow() as request:
+                result = await self._submit(replace(transaction, request=request), timeout_s)
         await self._wait_applied(lambda: self.store.revision >= result.revision, timeout_s)
         return result
+
+    async def _submit(self, transaction: Transaction, timeout_s: float) -> TransactionResult:
+        answer = await self._leader_calls.call(SUBMIT, encode_transaction(transaction), self._propose, timeout_s)
+        return decode_result(answer)
 
     async def barrier(self, timeout_s: float = 5.0) -> int:
         """After it, this peer's replica holds every write acknowledged before the call (Raft thesis §6.4)."""

@@ -9,7 +9,7 @@ Rules:
 """
 
 import hashlib
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 
 from swarmlet.model.transaction import Put, Transaction
 from swarmlet.store.history import History
@@ -82,12 +82,18 @@ class Store:
     def get(self, key: str) -> StoredObject | None:
         return self._objects.get(key)
 
-    def scan(self, prefix: str) -> list[StoredObject]:
-        """All objects whose key begins so, sorted by key; an empty prefix gives all there are."""
+    def scan(self, prefix: str, after: str | None = None, limit: int | None = None) -> list[StoredObject]:
+        """All objects whose key begins so, sorted by key; an empty prefix gives all there are.
+
+        With `after` only those beyond that key, with `limit` no more than so many.
+        """
         found: list[StoredObject] = []
-        for position in range(bisect_left(self._sorted_keys, prefix), len(self._sorted_keys)):
+        first = bisect_left(self._sorted_keys, prefix)
+        if after is not None:
+            first = max(first, bisect_right(self._sorted_keys, after))
+        for position in range(first, len(self._sorted_keys)):
             key = self._sorted_keys[position]
-            if not key.startswith(prefix):
+            if not key.startswith(prefix) or len(found) == limit:
                 break
             found.append(self._objects[key])
         return found
