@@ -10,6 +10,7 @@ import structlog
 
 from swarmlet.drivers.replica import Replica
 from swarmlet.drivers.signal import Signal
+from swarmlet.model.transaction import Transaction
 from swarmlet.raft import Compact, Entry, EntryKind, Snapshot
 from swarmlet.store import Store, TransactionResult, decode_transaction
 
@@ -24,6 +25,7 @@ class StateMachine:
         self.applied_index = snapshot.last_index if snapshot else 0
         self._compacted_index = self.applied_index
         self._snapshot_every = snapshot_every
+        self._expected: dict[int, tuple[int, Transaction]] = {}
 
     def apply(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, TransactionResult | None]]:
         """Applies each that is new, and yields it with its result; the caller takes all of them."""
@@ -33,17 +35,27 @@ class StateMachine:
                 continue
             result = None
             if entry.kind is EntryKind.NORMAL:
-                result = self.store.apply(entry.index, decode_transaction(entry.data))
+                result = self.store.apply(entry.index, self._transaction(entry))
             self.applied_index = entry.index
             yield entry, result
         if self.store.revision > before:
             self.replica.take(self.store.changes_since(before))
         self.applied.set()
 
+    def expect(self, index: int, term: int, transaction: Transaction) -> None:
+        """What the entry will carry, from whoever has decoded it already."""
+        self._expected[index] = (term, transaction)
+
+    def _transaction(self, entry: Entry) -> Transaction:
+        # An index and a term name one entry for ever (log matching, §5.3).
+        term, transaction = self._expected.pop(entry.index, (0, None))
+        return transaction if transaction is not None and term == entry.term else decode_transaction(entry.data)
+
     def install(self, snapshot: Snapshot) -> None:
         """Replace everything by what a leader sent."""
         self.store = Store.restore(snapshot.data)
         self.applied_index = self._compacted_index = snapshot.last_index
+        self._expected.clear()
         self.replica.reset(self.store)
         self.applied.set()
         log.info("snapshot_installed", index=snapshot.last_index, revision=self.store.revision)

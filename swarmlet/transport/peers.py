@@ -22,7 +22,7 @@ from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.transport.dial import dial
 from swarmlet.transport.errors import FrameTooLarge, PeerTimeout, PeerUnavailable, Target
 from swarmlet.transport.frames import Kind, encode_frame
-from swarmlet.transport.handlers import CallHandler, Handlers, NotifyHandler, RelayHandler, StreamHandler
+from swarmlet.transport.handlers import CallHandler, Handlers, NotifyHandler, PromptHandler, RelayHandler, StreamHandler
 from swarmlet.transport.inbound import InboundConnection
 from swarmlet.transport.link import PeerLink
 from swarmlet.transport.listener import ListenerCounters, PeerListener
@@ -129,6 +129,9 @@ class PeerNetwork:
     def on_call(self, method: str, handler: CallHandler) -> None:
         self._handlers.call[method] = handler
 
+    def on_prompt_call(self, method: str, handler: PromptHandler) -> None:
+        self._handlers.call[method] = self._handlers.prompt[method] = handler
+
     def on_stream(self, method: str, handler: StreamHandler) -> None:
         self._handlers.stream[method] = handler
 
@@ -156,6 +159,10 @@ class PeerNetwork:
                 return await client.call(method, body)
         except TimeoutError as error:
             raise PeerTimeout(target, method, timeout_s) from error
+
+    async def begin_call(self, target: NodeId, method: str, body: bytes) -> asyncio.Future[bytes]:
+        """As `call`, without a deadline of its own: returns once it is sent. Cancelling the future ends it there."""
+        return (await self._link(target).connected()).begin_call(method, body)
 
     async def stream(self, target: Target, method: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """Items as the peer sends them, however long it takes; `aclose()` ends its handler too.
