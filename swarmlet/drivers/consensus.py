@@ -28,6 +28,7 @@ from swarmlet.raft import (
     Effect,
     Entry,
     Event,
+    LeaderUnreachable,
     MembershipChange,
     Message,
     MessageReceived,
@@ -112,6 +113,7 @@ class Consensus:
         self._leader_calls = LeaderCalls(node_id, network, lambda: self.leader_id)
         self.raft = Raft(node_id, settings, restored, rng, time.monotonic())
         network.on_notify(RAFT, self._on_raft_message)
+        network.on_refused(lambda peer: self._post(LeaderUnreachable(peer)))
         network.on_prompt_call(SUBMIT, self._on_submit)
         network.on_prompt_call(READ_INDEX, self._on_read_index)
 

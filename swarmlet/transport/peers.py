@@ -68,6 +68,7 @@ class PeerNetwork:
         self._links: dict[Target, PeerLink] = {}
         self._relays = RelayPool(self._dial_relay)
         self._listener: PeerListener | None = None
+        self._on_refused: Callable[[NodeId], None] | None = None
         self._closed = False
         self._notifies_sent = 0
         self._notifies_dropped = 0
@@ -137,6 +138,10 @@ class PeerNetwork:
 
     def on_relay(self, handler: RelayHandler) -> None:
         self._handlers.relay = handler
+
+    def on_refused(self, handler: Callable[[NodeId], None]) -> None:
+        """Called with a peer whose host answered that nobody listens there (any more). Must not block."""
+        self._on_refused = handler
 
     # Asking.
 
@@ -219,9 +224,20 @@ class PeerNetwork:
         self._check_open(target)
         if len(self._links) >= LINKS_MAX:
             self._drop_unused_link(target)
-        link = PeerLink(target, lambda: self._address_of(target), self._credentials, self._scope, self._rng)
+        link = PeerLink(
+            target,
+            lambda: self._address_of(target),
+            self._credentials,
+            self._scope,
+            self._rng,
+            lambda: self._refused(target),
+        )
         self._links[target] = link
         return link
+
+    def _refused(self, target: Target) -> None:
+        if self._on_refused is not None and not isinstance(target, Address):
+            self._on_refused(target)
 
     def _address_of(self, target: Target) -> Address | None:
         return target if isinstance(target, Address) else self._resolve(target)
