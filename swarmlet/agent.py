@@ -50,6 +50,9 @@ from swarmlet.transport import DatagramEndpoint, PeerNetwork
 
 NODE_LOGS = "node.logs"
 LEADER_RETRY_S = 0.2
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread holds the interpreter while others want it. The one that syncs the log needs it for microseconds
+between its calls of SQLite; with Python's own 5 ms a busy event loop delays every write by several times that."""
 HANDOVER_S = 1.0
 """A leader that stops waits so long for another one to take over."""
 
@@ -63,6 +66,7 @@ def run_agent(config: Config) -> int:
     key = _given_key(config)
     token = load_token(config.api.token_file) if config.api.token_file else None
     configure_logging(config.log.level, config.log.format)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(config, key, token))

@@ -1,18 +1,21 @@
 """Every error the API can give, phrased once, as RFC 9457 problem documents."""
 
+from collections.abc import Mapping
+
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import ValidationError
 
-from swarmlet.api.schema import PROBLEM_TYPE, Problem
+from swarmlet.api.kv_requests import CompareFailed, Superseded
+from swarmlet.api.schema import PROBLEM_TYPE, REVISION_HEADER, Problem
 from swarmlet.controllers.stack_errors import PortConflict, StackRefused, UnknownService, UnknownStack
 from swarmlet.drivers.leader_calls import NoLeader, NotTaken
 from swarmlet.drivers.sessions import TooManyWrites
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import ComposeError
 from swarmlet.node.errors import NoContainerYet, UnknownTask
-from swarmlet.store import TransactionRefused
+from swarmlet.store import InvalidKey, InvalidRequestId, TransactionRefused
 from swarmlet.transport import PeerTimeout, PeerUnavailable, RemoteError
 
 log = structlog.get_logger()
@@ -26,6 +29,10 @@ STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (PeerTimeout, 504, "Peer did not answer"),
     (RemoteError, 502, "Peer refused"),
     (ComposeError, 422, "Compose file refused"),
+    (CompareFailed, 412, "Not as expected"),
+    (Superseded, 409, "Superseded"),
+    (InvalidKey, 400, "Bad key"),
+    (InvalidRequestId, 400, "Bad request id"),
     (TransactionRefused, 413, "Too large"),
     (UnknownStack, 404, "Not found"),
     (UnknownService, 404, "Not found"),
@@ -39,12 +46,14 @@ STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
 
 
 class NotFound(web.HTTPNotFound):
-    def __init__(self, what: str) -> None:
-        super().__init__(text=what)
+    def __init__(self, what: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text=what, headers=headers)
 
 
-def problem_response(problem: Problem) -> web.Response:
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if problem.status == 503 else None
+def problem_response(problem: Problem, revision: str | None = None) -> web.Response:
+    headers = {} if revision is None else {REVISION_HEADER: revision}
+    if problem.status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
     return web.Response(
         text=problem.model_dump_json(exclude_none=True),
         status=problem.status,
@@ -61,7 +70,8 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         if error.status < 400:
             raise
         detail = error.text or error.reason
-        return problem_response(Problem(title=error.reason, status=error.status, detail=detail))
+        problem = Problem(title=error.reason, status=error.status, detail=detail)
+        return problem_response(problem, error.headers.get(REVISION_HEADER))
     except ValidationError as error:
         return problem_response(Problem(title="Bad request", status=422, detail=_first_fault(error)))
     except ComposeError as error:
@@ -77,7 +87,8 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         )
     except SwarmletError as error:
         status, title = next((code, title) for kind, code, title in STATUS_OF if isinstance(error, kind))
-        return problem_response(Problem(title=title, status=status, detail=str(error)))
+        present = error.present if isinstance(error, CompareFailed) else None
+        return problem_response(Problem(title=title, status=status, detail=str(error), revision=present))
     except ConnectionError:
         raise  # the client is gone: nobody is left to be told
     except Exception as error:

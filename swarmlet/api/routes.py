@@ -59,12 +59,17 @@ def answer(model: BaseModel, revision: int) -> web.Response:
 async def read(request: web.Request) -> views.Moment:
     """The moment to answer from: this peer's own, or one that is linearizable with the request where asked for."""
     peer = request.app[PEER]
+    await ensure_consistency(request, peer)
+    return peer.moment()
+
+
+async def ensure_consistency(request: web.Request, peer: Peer) -> None:
+    """After it, this peer's replica is as fresh as the request demands."""
     consistency = request.query.get("consistency", "local")
     if consistency == "linearizable":
         await peer.consensus.barrier()
     elif consistency != "local":
         raise web.HTTPBadRequest(text=f"consistency: '{consistency}' is unknown; write local or linearizable")
-    return peer.moment()
 
 
 async def body(request: web.Request, kind: type[ModelT]) -> ModelT:

@@ -158,6 +158,21 @@ class WriteReply(Schema):
     revision: int
 
 
+class KeyView(Schema):
+    key: str
+    size_bytes: int
+    created_revision: int
+    revision: int
+    """Of its last modification: what a conditional write has to name."""
+
+
+class KeyListing(Schema):
+    revision: int
+    items: list[KeyView]
+    more: bool
+    """There are further keys: ask again with `after` and the last key of this page."""
+
+
 class LogLineView(Schema):
     task: str
     node: str
@@ -187,3 +202,5 @@ class Problem(Schema):
     file: str | None = None
     line: int | None = None
     column: int | None = None
+    revision: int | None = None
+    """The object's present revision, 0 where there is none: when a write was meant for another one."""

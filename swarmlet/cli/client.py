@@ -82,14 +82,24 @@ class Client:
         return self.request("GET", path, query=query).parse(kind)
 
     def request(
-        self, method: str, path: str, body: BaseModel | None = None, query: dict[str, str | int | None] | None = None
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None = None,
+        query: dict[str, str | int | None] | None = None,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Answer:
-        with self._open(method, path, body, query or {}, TIMEOUT_S) as response:
+        """`content` is sent as it is, in place of a `body` in JSON."""
+        sent = headers or {}
+        if body is not None:
+            content, sent = body.model_dump_json().encode(), {"Content-Type": "application/json", **sent}
+        with self._open(method, path, content, sent, query or {}, TIMEOUT_S) as response:
             return Answer(response.read(), int(response.headers.get(REVISION_HEADER, "0")))
 
     def lines(self, path: str, timeout_s: float | None, **query: str | int | None) -> Iterator[str]:
         """A streamed answer, line by line, without the line ends. None waits for ever between two lines."""
-        with self._open("GET", path, None, query, timeout_s) as response:
+        with self._open("GET", path, None, {}, query, timeout_s) as response:
             for line in response:
                 yield line.decode(errors="replace").rstrip("\n")
 
@@ -98,7 +108,8 @@ class Client:
         self,
         method: str,
         path: str,
-        body: BaseModel | None,
+        content: bytes | None,
+        headers: dict[str, str],
         query: dict[str, str | int | None],
         timeout_s: float | None,
     ) -> Iterator[http.client.HTTPResponse]:
@@ -110,7 +121,7 @@ class Client:
             connection = _connect(address, timeout_s)
             try:
                 try:
-                    response = self._send(connection, method, target, body)
+                    response = self._send(connection, method, target, content, headers)
                 except (OSError, http.client.HTTPException) as error:
                     failures.append(f"{address}: {error}")
                     continue
@@ -128,16 +139,17 @@ class Client:
         raise unavailable or NoPeer(failures)
 
     def _send(
-        self, connection: http.client.HTTPConnection, method: str, target: str, body: BaseModel | None
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        target: str,
+        content: bytes | None,
+        headers: dict[str, str],
     ) -> http.client.HTTPResponse:
-        headers = {"Accept": "application/json"}
+        sent = {"Accept": "application/json", **headers}
         if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        content = None
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            content = body.model_dump_json().encode()
-        connection.request(method, target, body=content, headers=headers)
+            sent["Authorization"] = f"Bearer {self._token}"
+        connection.request(method, target, body=content, headers=sent)
         return connection.getresponse()
 
 

@@ -1,14 +1,14 @@
 """Drives the Raft core: messages, the durable log, the clock; hands what is committed to the state machine.
 
 The rules of this shell:
-- `_step` is the only way into the core, and carries out its effects in their order, at once.
+- `_post` is the way into the core. All events of one turn of the event loop are one step: what they write is
+  synced together, and what they send goes out together. Effects are carried out in their order, at once.
 - Nothing here waits for anything else: ticks, persistence (its own thread) and sends never block each other.
 - A write is retried with the same request id through whoever leads until its deadline; it is applied at most once.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -17,9 +17,10 @@ import structlog
 from swarmlet.drivers.leader_calls import LeaderCalls, NoLeader, NotTaken
 from swarmlet.drivers.replica import Replica
 from swarmlet.drivers.sessions import Sessions
-from swarmlet.drivers.signal import Signal, listening, wait_at_most
+from swarmlet.drivers.signal import Signal
 from swarmlet.drivers.snapshots import SnapshotKeeper
 from swarmlet.drivers.state_machine import StateMachine
+from swarmlet.drivers.watermark import Watermark
 from swarmlet.model.ids import NodeId
 from swarmlet.model.transaction import Transaction
 from swarmlet.raft import (
@@ -28,7 +29,9 @@ from swarmlet.raft import (
     Effect,
     Entry,
     Event,
+    LeaderUnreachable,
     MembershipChange,
+    Message,
     MessageReceived,
     Persist,
     PersistDone,
@@ -71,11 +74,13 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class _Pending:
-    """A proposal in the log, waiting to be applied; lost when an entry of another term takes its index."""
+class _Proposal:
+    """Taken into the log it waits to be applied; it is lost when an entry of another term takes its index."""
 
-    term: int
-    result: asyncio.Future[TransactionResult | None]
+    result: asyncio.Future[bytes]
+    """The encoded result of a transaction; empty for a change of the membership."""
+    transaction: Transaction | None
+    term: int = 0
 
 
 class Consensus:
@@ -94,18 +99,23 @@ class Consensus:
         self._failure: BaseException | None = None
         self._sessions = Sessions(f"{node_id}-{time.time_ns():x}")
         self._request = 0
-        self._proposing: dict[int, asyncio.Future[TransactionResult | None]] = {}
-        self._pending: dict[int, _Pending] = {}
-        self._reading: dict[int, asyncio.Future[int]] = {}
+        self._inbox: list[Event] = []
+        self._proposing: dict[int, _Proposal] = {}
+        """Not taken yet, by request."""
+        self._pending: dict[int, _Proposal] = {}
+        """In the log, by index."""
+        self._reading: dict[int, asyncio.Future[bytes]] = {}
+        self._last_sent: tuple[Message | None, bytes] = (None, b"")
         self._loop: asyncio.AbstractEventLoop | None = None
         restored = storage.load()
         self._machine = StateMachine(restored.snapshot, snapshot_every, self._applied)
         self._keeper = SnapshotKeeper(self._machine, self._step)
-        self._leader_calls = LeaderCalls(node_id, network, lambda: self.leader_id, self.role_changed)
+        self._leader_calls = LeaderCalls(node_id, network, lambda: self.leader_id)
         self.raft = Raft(node_id, settings, restored, rng, time.monotonic())
         network.on_notify(RAFT, self._on_raft_message)
-        network.on_call(SUBMIT, self._on_submit)
-        network.on_call(READ_INDEX, self._on_read_index)
+        network.on_refused(lambda peer: self._post(LeaderUnreachable(peer)))
+        network.on_prompt_call(SUBMIT, self._on_submit)
+        network.on_prompt_call(READ_INDEX, self._on_read_index)
 
     # What others ask
 
@@ -161,7 +171,7 @@ class Consensus:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keeper.run())
             while self._failure is None:
-                self._step(Tick())
+                self._post(Tick())
                 await asyncio.sleep(TICK_S)
             raise self._failure
 
@@ -170,89 +180,101 @@ class Consensus:
 
         Returns when this peer has applied it too, so that a read here sees it. Raises `NoLeader` when no leader
         took it in time; it is then unknown whether it will be applied. Raises the store's limit errors at once.
+        A transaction that carries a request id of its own is its client's to repeat; others get one here.
         """
         check_transaction(transaction)
-        with self._sessions.borrow() as request:
-            body = encode_transaction(replace(transaction, request=request))
-            answer = await self._leader_calls.call(SUBMIT, body, self._propose, timeout_s)
-        result = decode_result(answer)
-        await self._wait_applied(lambda: self.store.revision >= result.revision, timeout_s)
+        if transaction.request is not None:
+            result = await self._submit(transaction, timeout_s)
+        else:
+            with self._sessions.borrow() as request:
+                result = await self._submit(replace(transaction, request=request), timeout_s)
+        await self._wait_applied(self._machine.revision_reached, result.revision, timeout_s)
         return result
+
+    async def _submit(self, transaction: Transaction, timeout_s: float) -> TransactionResult:
+        answer = await self._leader_calls.call(SUBMIT, encode_transaction(transaction), self._propose, timeout_s)
+        return decode_result(answer)
 
     async def barrier(self, timeout_s: float = 5.0) -> int:
         """After it, this peer's replica holds every write acknowledged before the call (Raft thesis §6.4)."""
         answer = await self._leader_calls.call(READ_INDEX, b"", self._read_index, timeout_s)
         index = int.from_bytes(answer)
-        await self._wait_applied(lambda: self.applied_index >= index, timeout_s)
+        await self._wait_applied(self._machine.index_reached, index, timeout_s)
         return self.store.revision
 
     async def change_membership(self, change: MembershipChange, timeout_s: float = 5.0) -> None:
         """Leader only. Raises `NotTaken` where the core refuses it, with its reason."""
         async with asyncio.timeout(timeout_s):
-            await self._proposed(lambda request: ProposeMembership(request, change))
+            proposal = self._new_proposal(None)
+            self._post(ProposeMembership(self._request, change))
+            await proposal.result
 
     def transfer_leadership(self) -> None:
         self._step(TransferLeadership(None))
 
     # As the leader, for itself and for others
 
-    async def _on_submit(self, _sender: NodeId, body: bytes) -> bytes:
-        return await self._propose(body)
+    def _on_submit(self, _sender: NodeId, body: bytes) -> asyncio.Future[bytes]:
+        return self._propose(body)
 
-    async def _on_read_index(self, _sender: NodeId, body: bytes) -> bytes:
-        return await self._read_index(body)
+    def _on_read_index(self, _sender: NodeId, body: bytes) -> asyncio.Future[bytes]:
+        return self._read_index(body)
 
-    async def _propose(self, body: bytes) -> bytes:
-        check_transaction(decode_transaction(body))
-        result = await self._proposed(lambda request: Propose(request, body))
-        assert result is not None, "a committed transaction has a result"
-        return encode_result(result)
+    def _propose(self, body: bytes) -> asyncio.Future[bytes]:
+        """Raises what is wrong with it; the future gets the result once it is applied, or `NotTaken`."""
+        transaction = decode_transaction(body)
+        check_transaction(transaction, len(body))
+        proposal = self._new_proposal(transaction)
+        self._post(Propose(self._request, body))
+        return proposal.result
 
-    async def _proposed(self, event: Callable[[int], Event]) -> TransactionResult | None:
-        request = self._next_request()
-        done: asyncio.Future[TransactionResult | None] = asyncio.get_running_loop().create_future()
-        self._proposing[request] = done
-        try:
-            self._step(event(request))
-            return await done
-        finally:
-            self._proposing.pop(request, None)
-
-    async def _read_index(self, _body: bytes) -> bytes:
-        request = self._next_request()
-        ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._reading[request] = ready
-        try:
-            self._step(ReadRequest(request))
-            return (await ready).to_bytes(8)
-        finally:
-            self._reading.pop(request, None)
-
-    def _next_request(self) -> int:
+    def _new_proposal(self, transaction: Transaction | None) -> _Proposal:
+        """Known by `self._request` from now on."""
         self._request += 1
-        return self._request
+        proposal = _Proposal(asyncio.get_running_loop().create_future(), transaction)
+        self._proposing[self._request] = proposal
+        return proposal
 
-    async def _wait_applied(self, reached: Callable[[], bool], timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        with listening(self.applied) as applied:
-            while not reached():
-                applied.clear()
-                if not await wait_at_most(applied, deadline - time.monotonic()):
-                    raise NoLeader(timeout_s, "the write is committed, but this peer has not caught up with it")
+    def _read_index(self, _body: bytes) -> asyncio.Future[bytes]:
+        self._request += 1
+        ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._reading[self._request] = ready
+        self._post(ReadRequest(self._request))
+        return ready
+
+    async def _wait_applied(self, mark: Watermark, value: int, timeout_s: float) -> None:
+        if not await mark.reach(value, timeout_s):
+            raise NoLeader(timeout_s, "the write is committed, but this peer has not caught up with it")
 
     # The core's effects
 
     def _on_raft_message(self, sender: NodeId, body: bytes) -> None:
-        self._step(MessageReceived(sender, decode_message(body)))
+        self._post(MessageReceived(sender, decode_message(body)))
 
-    def _step(self, event: Event) -> None:
-        for effect in self.raft.step(event, time.monotonic()):
-            self._carry_out(effect)
+    def _post(self, event: Event) -> None:
+        self._inbox.append(event)
+        if len(self._inbox) == 1:
+            asyncio.get_running_loop().call_soon(self._step_posted)
+
+    def _step_posted(self) -> None:
+        try:
+            self._step()
+        except Exception as error:
+            # A core whose rules were broken must not go on.
+            log.exception("raft_step_failed")
+            self._failure = self._failure or error
+
+    def _step(self, *events: Event) -> None:
+        """What was posted so far and then these, at once."""
+        posted, self._inbox = [*self._inbox, *events], []
+        if posted:
+            for effect in self.raft.step_all(posted, time.monotonic()):
+                self._carry_out(effect)
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Send(to, message):
-                self._network.notify(to, RAFT, encode_message(message))
+                self._network.notify(to, RAFT, self._encoded(message))
             case Persist():
                 self._storage.write(effect, self._persisted_in_thread)
             case ApplyEntries(entries):
@@ -260,18 +282,31 @@ class Consensus:
             case ApplySnapshot(snapshot):
                 self._install(snapshot)
             case ProposalAccepted(request, index, term):
-                self._pending[index] = _Pending(term, self._proposing[request])
-            case ProposalRefused(request, reason, leader) | ReadRefused(request, reason, leader):
-                waiting = self._proposing.get(request) or self._reading.get(request)
-                if waiting is not None and not waiting.done():
-                    waiting.set_exception(NotTaken(reason, leader))
+                self._accepted(self._proposing.pop(request), index, term)
+            case ProposalRefused(request, reason, leader):
+                _refuse(self._proposing.pop(request).result, NotTaken(reason, leader))
+            case ReadRefused(request, reason, leader):
+                _refuse(self._reading.pop(request), NotTaken(reason, leader))
             case ReadReady(request, index):
-                ready = self._reading.get(request)
-                if ready is not None and not ready.done():
-                    ready.set_result(index)
+                ready = self._reading.pop(request)
+                if not ready.done():
+                    ready.set_result(index.to_bytes(8))
             case RoleChanged(role, term, leader_id):
                 log.info("raft_role_changed", role=role, term=term, leader=leader_id)
+                self._leader_calls.leader_changed()
                 self.role_changed.set()
+
+    def _encoded(self, message: Message) -> bytes:
+        """Followers that are equally far are sent the same, one after the other."""
+        if message != self._last_sent[0]:
+            self._last_sent = (message, encode_message(message))
+        return self._last_sent[1]
+
+    def _accepted(self, proposal: _Proposal, index: int, term: int) -> None:
+        proposal.term = term
+        self._pending[index] = proposal
+        if proposal.transaction is not None:
+            self._machine.expect(index, term, proposal.transaction)
 
     def _persisted_in_thread(self, sequence: int, error: BaseException | None) -> None:
         assert self._loop is not None
@@ -281,20 +316,23 @@ class Consensus:
         if error is not None:
             self._failure = self._failure or error
             return
-        self._step(PersistDone(sequence))
+        self._post(PersistDone(sequence))
 
     def _applied(self, entry: Entry, result: TransactionResult | None) -> None:
-        pending = self._pending.pop(entry.index, None)
-        if pending is None or pending.result.done():
+        proposal = self._pending.pop(entry.index, None)
+        if proposal is None or proposal.result.done():
             return
-        if pending.term == entry.term:
-            pending.result.set_result(result)
+        if proposal.term == entry.term:
+            proposal.result.set_result(b"" if result is None else encode_result(result))
         else:
-            pending.result.set_exception(NotTaken(Refusal.NOT_LEADER, self.leader_id))
+            _refuse(proposal.result, NotTaken(Refusal.NOT_LEADER, self.leader_id))
 
     def _install(self, snapshot: Snapshot) -> None:
         self._machine.receive(snapshot)
         for lost in [at for at in self._pending if at <= snapshot.last_index]:
-            pending = self._pending.pop(lost)
-            if not pending.result.done():
-                pending.result.set_exception(NotTaken(Refusal.NOT_LEADER, self.leader_id))
+            _refuse(self._pending.pop(lost).result, NotTaken(Refusal.NOT_LEADER, self.leader_id))
+
+
+def _refuse(waiting: asyncio.Future[bytes], error: NotTaken) -> None:
+    if not waiting.done():
+        waiting.set_exception(error)

@@ -5,8 +5,7 @@ A call is given up as soon as another peer leads, since the old leader may never
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
 
 from swarmlet.drivers.signal import Signal, listening, wait_at_most
 from swarmlet.errors import SwarmletError
@@ -34,52 +33,61 @@ class NoLeader(SwarmletError):
         self.waited_s = waited_s
 
 
-class LeaderCalls:
-    """`leader` names the present leader; `changed` says that it may be another one."""
+class _Interrupted(SwarmletError):
+    """The leader changed while it was asked."""
 
-    def __init__(
-        self, node_id: NodeId, network: PeerNetwork, leader: Callable[[], NodeId | None], changed: Signal
-    ) -> None:
-        self._node_id, self._network, self._leader, self._changed = node_id, network, leader, changed
+
+class LeaderCalls:
+    """`leader` names the present leader; its owner calls `leader_changed` whenever it may be another one."""
+
+    def __init__(self, node_id: NodeId, network: PeerNetwork, leader: Callable[[], NodeId | None]) -> None:
+        self._node_id, self._network, self._leader = node_id, network, leader
+        self._changed = Signal()
+        self._asked: set[asyncio.Future[bytes]] = set()
+
+    def leader_changed(self) -> None:
+        for answer in self._asked:
+            if not answer.done():
+                answer.set_exception(_Interrupted("the leader changed"))
+        self._changed.set()
 
     async def call(
-        self, method: str, body: bytes, locally: Callable[[bytes], Awaitable[bytes]], timeout_s: float
+        self, method: str, body: bytes, locally: Callable[[bytes], asyncio.Future[bytes]], timeout_s: float
     ) -> bytes:
         """The leader's answer, from `locally` where this peer leads. Raises `NoLeader`, and what the leader raised."""
         deadline = time.monotonic() + timeout_s
         last = ""
-        with listening(self._changed) as changed:
-            while (left_s := deadline - time.monotonic()) > 0:
-                changed.clear()
-                leader = self._leader()
-                if leader is None:
-                    await wait_at_most(changed, left_s)
-                    continue
-                own = leader == self._node_id
-                asked = locally(body) if own else self._network.call(leader, method, body, left_s)
-                try:
-                    answer = await _unless(asyncio.ensure_future(asked), changed, left_s)
-                except (NotTaken, PeerUnavailable, PeerTimeout) as error:
-                    last = str(error)
-                except RemoteError as error:
-                    if error.code not in (NotTaken.__name__, NoLeader.__name__):
-                        raise
-                    last = str(error)
-                else:
-                    if answer is not None:
-                        return answer
-                await wait_at_most(changed, min(RETRY_PAUSE_S, deadline - time.monotonic()))
+        while (left_s := deadline - time.monotonic()) > 0:
+            leader = self._leader()
+            if leader is None:
+                await self._wait_for_change(left_s)
+                continue
+            try:
+                async with asyncio.timeout(left_s):
+                    return await self._ask(leader, method, body, locally)
+            except (NotTaken, PeerUnavailable, PeerTimeout, _Interrupted) as error:
+                last = str(error)
+            except TimeoutError:
+                last = f"{leader} did not answer {method}"
+            except RemoteError as error:
+                if error.code not in (NotTaken.__name__, NoLeader.__name__):
+                    raise
+                last = str(error)
+            if self._leader() == leader:
+                # Nobody else leads yet: the next attempt would meet the same.
+                await self._wait_for_change(min(RETRY_PAUSE_S, deadline - time.monotonic()))
         raise NoLeader(timeout_s, last)
 
+    async def _ask(
+        self, leader: NodeId, method: str, body: bytes, locally: Callable[[bytes], asyncio.Future[bytes]]
+    ) -> bytes:
+        answer = locally(body) if leader == self._node_id else await self._network.begin_call(leader, method, body)
+        self._asked.add(answer)
+        try:
+            return await answer
+        finally:
+            self._asked.discard(answer)
 
-async def _unless(attempt: asyncio.Future[bytes], changed: asyncio.Event, timeout_s: float) -> bytes | None:
-    """The attempt's answer, or None when the leader changed or time ran out first (the attempt is then given up)."""
-    interrupted = asyncio.ensure_future(changed.wait())
-    both: set[asyncio.Future[Any]] = {attempt, interrupted}
-    try:
-        await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        return attempt.result() if attempt.done() else None
-    finally:
-        for future in both:
-            future.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
+    async def _wait_for_change(self, timeout_s: float) -> None:
+        with listening(self._changed) as changed:
+            await wait_at_most(changed, timeout_s)

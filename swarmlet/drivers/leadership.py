@@ -40,7 +40,7 @@ class Leadership:
 
     async def run(self) -> None:
         consensus = self._consensus
-        with listening(consensus.role_changed, consensus.applied, self._membership.changed) as woken:
+        with listening(consensus.role_changed, consensus.replica.changed, self._membership.changed) as woken:
             while True:
                 woken.clear()
                 wait_s = LOOK_AGAIN_S

@@ -30,25 +30,21 @@ class Replica:
         self.changed.set()
 
     def take(self, changes: Iterable[Change]) -> None:
-        """Keys of other prefixes are other people's: they move the revision on, and wake nobody."""
-        concerned = False
+        """Only what the cluster keeps of itself wakes those who look at it; users' own objects do not."""
+        is_ours = False
         for change in changes:
-            if not change.key.startswith(PREFIXES):
-                self.state.revision = max(self.state.revision, change.revision)
-                continue
-            concerned = True
             if change.value is None:
-                self.state.delete(change.key, change.revision)
+                is_ours |= self.state.delete(change.key, change.revision)
             else:
-                self._put(change.key, change.value, change.revision)
-        if concerned:
+                is_ours |= self._put(change.key, change.value, change.revision)
+        if is_ours:
             self.changed.set()
 
-    def _put(self, key: str, value: bytes, revision: int) -> None:
+    def _put(self, key: str, value: bytes, revision: int) -> bool:
         """An object that a newer agent wrote in a way that we can't read counts as absent here; the store keeps it."""
         try:
-            self.state.put(key, value, revision)
+            return self.state.put(key, value, revision)
         except (ValidationError, ValueError, msgpack.UnpackException) as error:
             self.undecodable += 1
             log.error("object_undecodable", key=key, revision=revision, error=str(error))
-            self.state.delete(key, revision)
+            return self.state.delete(key, revision)

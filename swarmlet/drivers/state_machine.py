@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 
 from swarmlet.drivers.replica import Replica
 from swarmlet.drivers.signal import Signal
+from swarmlet.drivers.watermark import Watermark
+from swarmlet.model.transaction import Transaction
 from swarmlet.raft import Entry, EntryKind, Snapshot
 from swarmlet.store import Change, Store, TransactionResult, decode_transaction
 from swarmlet.store.agreement import HASH_EVERY, HashPoint, HashTrail
@@ -29,6 +31,8 @@ class StateMachine:
         self.store = Store.restore(snapshot.data) if snapshot else Store()
         self.replica = Replica(self.store)
         self.applied_index = snapshot.last_index if snapshot else 0
+        self.index_reached = Watermark(self.applied_index)
+        self.revision_reached = Watermark(self.store.revision)
         self.received: Snapshot | None = None
         """A leader's snapshot that is not in place yet."""
         self.epoch = 0
@@ -43,6 +47,7 @@ class StateMachine:
         self._snapshot_every = snapshot_every
         self._snapshot_index = self.applied_index
         self._bytes_since_snapshot = 0
+        self._expected: dict[int, tuple[int, Transaction]] = {}
 
     def apply(self, entries: Iterable[Entry]) -> None:
         if self.received is not None:
@@ -55,7 +60,7 @@ class StateMachine:
             result = None
             if entry.kind is EntryKind.NORMAL:
                 before = self.store.revision
-                result = self.store.apply(entry.index, decode_transaction(entry.data))
+                result = self.store.apply(entry.index, self._transaction(entry))
                 changes += self.store.changes_since(before)  # one by one: the history may be shorter than a batch
                 self._bytes_since_snapshot += len(entry.data)
             self.applied_index = entry.index
@@ -64,7 +69,21 @@ class StateMachine:
             self._on_applied(entry, result)
         if changes:
             self.replica.take(changes)
+        self._progressed()
+
+    def _progressed(self) -> None:
+        self.index_reached.advance(self.applied_index)
+        self.revision_reached.advance(self.store.revision)
         self.applied.set()
+
+    def expect(self, index: int, term: int, transaction: Transaction) -> None:
+        """What the entry will carry, from whoever has decoded it already."""
+        self._expected[index] = (term, transaction)
+
+    def _transaction(self, entry: Entry) -> Transaction:
+        # An index and a term name one entry for ever (log matching, §5.3).
+        term, transaction = self._expected.pop(entry.index, (0, None))
+        return transaction if transaction is not None and term == entry.term else decode_transaction(entry.data)
 
     # Replacing everything
 
@@ -85,13 +104,14 @@ class StateMachine:
         assert self.received is None, "a leader's snapshot comes first"
         self._replace(store, self.applied_index)
         self._snapshot_wanted = True
-        self.applied.set()
+        self._progressed()
 
     def _replace(self, store: Store, index: int) -> None:
         self.store, self.applied_index = store, index
         self.epoch += 1
         self.trail.clear()
         self.distrusted = False
+        self._expected.clear()
         self.replica.reset(store)
 
     # Snapshots

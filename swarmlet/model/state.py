@@ -30,8 +30,11 @@ class ClusterState:
     tasks: dict[TaskId, Versioned[Task]] = field(default_factory=dict)
     nodes: dict[NodeId, Versioned[Node]] = field(default_factory=dict)
 
-    def put(self, key: str, value: bytes, revision: int) -> None:
-        """Take over one written object. Keys of unknown kinds are left alone: a newer agent may have written them."""
+    def put(self, key: str, value: bytes, revision: int) -> bool:
+        """Take over one written object. Keys of unknown kinds are left alone: a newer agent may have written them.
+
+        Returns whether it is of a known kind, so that this state is another one now.
+        """
         prefix, _, name = key.partition("/")
         match prefix + "/":
             case p if p == STACKS:
@@ -42,9 +45,14 @@ class ClusterState:
                 self.tasks[TaskId(name)] = Versioned(decode(Task, value), revision)
             case p if p == NODES:
                 self.nodes[NodeId(name)] = Versioned(decode(Node, value), revision)
+            case _:
+                self.revision = max(self.revision, revision)
+                return False
         self.revision = max(self.revision, revision)
+        return True
 
-    def delete(self, key: str, revision: int) -> None:
+    def delete(self, key: str, revision: int) -> bool:
+        """Returns whether it is of a known kind."""
         prefix, _, name = key.partition("/")
         match prefix + "/":
             case p if p == STACKS:
@@ -55,7 +63,11 @@ class ClusterState:
                 self.tasks.pop(TaskId(name), None)
             case p if p == NODES:
                 self.nodes.pop(NodeId(name), None)
+            case _:
+                self.revision = max(self.revision, revision)
+                return False
         self.revision = max(self.revision, revision)
+        return True
 
     @classmethod
     def of(cls, objects: Iterable[tuple[str, bytes, int]], revision: int) -> "ClusterState":

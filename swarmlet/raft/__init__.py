@@ -38,6 +38,7 @@ from swarmlet.raft.effects import (
 from swarmlet.raft.events import (
     Compact,
     Event,
+    LeaderUnreachable,
     MessageReceived,
     PersistDone,
     Propose,
@@ -66,6 +67,7 @@ __all__ = [
     "Event",
     "HardState",
     "JointConfig",
+    "LeaderUnreachable",
     "MajorityConfig",
     "Membership",
     "MembershipChange",

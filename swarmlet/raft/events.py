@@ -48,6 +48,13 @@ class TransferLeadership:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaderUnreachable:
+    """There is evidence that this server's process is gone: its connection was lost and its port refuses another."""
+
+    leader_id: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class PersistDone:
     """The write with this sequence, and all before it, are synced to disk."""
 
@@ -62,4 +69,14 @@ class Compact:
     data: SnapshotData
 
 
-Event = Tick | MessageReceived | Propose | ProposeMembership | ReadRequest | TransferLeadership | PersistDone | Compact
+Event = (
+    Tick
+    | MessageReceived
+    | Propose
+    | ProposeMembership
+    | ReadRequest
+    | TransferLeadership
+    | LeaderUnreachable
+    | PersistDone
+    | Compact
+)

@@ -17,6 +17,7 @@ from swarmlet.raft.effects import Effect, ProposalRefused, ReadRefused, Refusal,
 from swarmlet.raft.events import (
     Compact,
     Event,
+    LeaderUnreachable,
     MessageReceived,
     PersistDone,
     Propose,
@@ -122,6 +123,8 @@ class Raft:
                 self._server.take_persisted(sequence)
             case Tick():
                 self._become(self._role.tick())
+            case LeaderUnreachable(leader_id):
+                self._server.doubt_leader(leader_id)
             case Propose() | ProposeMembership() | ReadRequest() | TransferLeadership():
                 self._ask(event)
             case Compact(index, data):

@@ -8,6 +8,7 @@ Roles read and change a server through its methods; the invariants are held here
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from random import Random
 
 from swarmlet.model.ids import NodeId
@@ -116,6 +117,18 @@ class Server:
         self.leader_id = leader_id
         self._leader_contact_at = self.now
         self.restart_election_timer()
+
+    def doubt_leader(self, leader_id: NodeId) -> None:
+        """Stop sticking to a leader whose process seems to be gone, and campaign soon unless it is heard again.
+
+        A wrong guess is harmless: this server's pre-vote is refused by all who hear the leader (thesis §9.6). The
+        delay is random, so that the first of those who saw the same is elected before the next one asks.
+        """
+        if leader_id != self.leader_id or leader_id == self.node_id:
+            return
+        self._leader_contact_at = -inf
+        soon = self.now + self.rng.uniform(0.0, self.settings.doubted_leader_delay_max_s)
+        self.election_deadline = min(self.election_deadline, soon)
 
     @property
     def hears_leader(self) -> bool:

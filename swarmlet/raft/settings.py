@@ -14,6 +14,9 @@ class RaftSettings:
     the two end together. The shell ticks several times in it; time between two steps beyond half of it counts as
     this node's own sleep, not as its peers' silence."""
     election_timeout_max_s: float = 1.0
+    doubted_leader_delay_max_s: float = 0.1
+    """A follower with evidence that its leader's process is gone campaigns after a random part of this. Long enough for
+    an election between the first two who do."""
 
     lease_reads: bool = False
     """A leader whose lease holds answers reads without a round of heartbeats (see `lease`). Safe only as far as

@@ -8,7 +8,7 @@ Source: Raft (Ongaro and Ousterhout), §5.1 and §7: what a server keeps; SQLite
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ SIZE_BYTES_MAX = 16 * 1024**3
 PAGE_SIZE_BYTES = 4096
 INDEX_MAX = 2**63 - 1
 """What an INTEGER of SQLite holds."""
+ROWS_MAX = 64
+"""Entries in one statement. SQLite's module keeps the last 128 statements prepared, so all these sizes fit."""
 WAL_SIZE_BYTES_KEPT = 64 * 1024 * 1024
 """A write-ahead log that grew beyond is cut back when its content has moved into the database."""
 
@@ -200,9 +202,8 @@ class LogDatabase:
             self._replace("hard_state", records.encode_hard_state(persist.hard_state))
         if persist.truncate_from is not None:
             execute("DELETE FROM log WHERE position >= ?", (persist.truncate_from,))
-        for entry in persist.entries:
-            record = records.encode_entry(entry)
-            execute("INSERT INTO log VALUES (?, ?, ?)", (entry.index, record, records.checksum(record)))
+        for start in range(0, len(persist.entries), ROWS_MAX):
+            self._insert(persist.entries[start : start + ROWS_MAX])
         if persist.snapshot is not None:
             self._write_snapshot(persist.snapshot)
         if persist.compact_to is not None:
@@ -214,6 +215,14 @@ class LogDatabase:
         for position, piece in enumerate(pieces_of(snapshot.data)):
             checksum = records.piece_checksum(piece, snapshot.last_index, position)
             self._connection.execute("INSERT INTO snapshot_piece VALUES (?, ?, ?)", (position, piece, checksum))
+
+    def _insert(self, entries: Sequence[Entry]) -> None:
+        """One statement for all: each one lets go of the interpreter's lock, and may wait long to have it back."""
+        values: list[int | bytes] = []
+        for entry in entries:
+            record = records.encode_entry(entry)
+            values += (entry.index, record, records.checksum(record))
+        self._connection.execute("INSERT INTO log VALUES " + ",".join(("(?,?,?)",) * len(entries)), values)
 
     def _replace(self, table: str, record: bytes) -> None:
         self._connection.execute(f"REPLACE INTO {table} VALUES (1, ?, ?)", (record, records.checksum(record)))

@@ -70,8 +70,11 @@ class TransactionTooLarge(TransactionRefused):
         self.size_bytes_max = TRANSACTION_SIZE_BYTES_MAX
 
 
-def check_transaction(transaction: Transaction) -> None:
-    """Raises a `TransactionRefused` for the first limit that the transaction breaks."""
+def check_transaction(transaction: Transaction, encoded_bytes: int | None = None) -> None:
+    """Raises a `TransactionRefused` for the first limit that the transaction breaks.
+
+    `encoded_bytes` is the size of its encoding, from whoever has it; else it is encoded to know.
+    """
     if len(transaction.operations) > OPERATIONS_MAX:
         raise TooManyOperations(len(transaction.operations))
     if len(transaction.compares) > COMPARES_MAX:
@@ -85,7 +88,7 @@ def check_transaction(transaction: Transaction) -> None:
             raise InvalidKey(step.key)
         if isinstance(step, Put) and len(step.value) > OBJECT_SIZE_BYTES_MAX:
             raise ObjectTooLarge(step.key, len(step.value))
-    size_bytes = len(encode_transaction(transaction))
+    size_bytes = len(encode_transaction(transaction)) if encoded_bytes is None else encoded_bytes
     if size_bytes > TRANSACTION_SIZE_BYTES_MAX:
         raise TransactionTooLarge(size_bytes)
 

@@ -8,7 +8,7 @@ Rules:
 - A request that was applied before is answered from memory and changes nothing, whether it had succeeded or not.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -133,12 +133,18 @@ class Store:
         row = self._rows.get(key)
         return object_size_bytes(key, row[0]) if row else 0
 
-    def scan(self, prefix: str) -> list[StoredObject]:
-        """All objects whose key begins so, sorted by key; an empty prefix gives all there are."""
+    def scan(self, prefix: str, after: str | None = None, limit: int | None = None) -> list[StoredObject]:
+        """All objects whose key begins so, sorted by key; an empty prefix gives all there are.
+
+        With `after` only those beyond that key, with `limit` no more than so many.
+        """
         found: list[StoredObject] = []
-        for position in range(bisect_left(self._sorted_keys, prefix), len(self._sorted_keys)):
+        first = bisect_left(self._sorted_keys, prefix)
+        if after is not None:
+            first = max(first, bisect_right(self._sorted_keys, after))
+        for position in range(first, len(self._sorted_keys)):
             key = self._sorted_keys[position]
-            if not key.startswith(prefix):
+            if not key.startswith(prefix) or len(found) == limit:
                 break
             row = self._rows[key]
             found.append(StoredObject(key, row[0], row[1], row[2]))

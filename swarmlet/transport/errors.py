@@ -25,6 +25,10 @@ class PeerUnavailable(SwarmletError):
         self.reason = reason
 
 
+class PeerRefused(PeerUnavailable):
+    """Its host answers, but nobody listens on its port: the peer's process is gone, or not up yet."""
+
+
 class PeerTimeout(SwarmletError):
     """The peer did not answer in time. What was asked may or may not have happened."""
 

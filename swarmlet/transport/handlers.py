@@ -13,6 +13,9 @@ from swarmlet.transport.errors import RemoteError
 NotifyHandler = Callable[[NodeId, bytes], None]
 """Called from the event loop; must not block."""
 CallHandler = Callable[[NodeId, bytes], Awaitable[bytes]]
+PromptHandler = Callable[[NodeId, bytes], asyncio.Future[bytes]]
+"""A call's handler that only begins the work, at once, and gives the answer as a future: for what is asked thousands of
+times a second, where a task for each would cost more than the work. It must not block."""
 StreamHandler = Callable[[NodeId, bytes], AsyncIterator[bytes]]
 RelayHandler = Callable[[NodeId, bytes], Awaitable[asyncio.Protocol]]
 """Gets a relay's header; returns the protocol for its bytes, or raises `SwarmletError` to refuse it."""
@@ -27,6 +30,8 @@ log = structlog.get_logger()
 class Handlers:
     notify: dict[str, NotifyHandler] = field(default_factory=dict)
     call: dict[str, CallHandler] = field(default_factory=dict)
+    prompt: dict[str, PromptHandler] = field(default_factory=dict)
+    """Those of `call` whose answers need no task."""
     stream: dict[str, StreamHandler] = field(default_factory=dict)
     relay: RelayHandler | None = None
 
@@ -42,6 +47,19 @@ class Handlers:
             log.exception("notify_handler_failed", method=method, peer=sender)
             return False
         return True
+
+    def begin_call(self, sender: NodeId, method: str, body: bytes) -> asyncio.Future[bytes] | None:
+        """The answer to come, where the method's handler gives a future; None where it has to be run in a task.
+
+        Raises `RemoteError`.
+        """
+        handler = self.prompt.get(method)
+        if handler is None:
+            return None
+        try:
+            return handler(sender, body)
+        except Exception as error:
+            raise as_remote_error(error, method, sender) from error
 
     async def run_call(self, sender: NodeId, method: str, body: bytes) -> bytes:
         """Raises `RemoteError` only (and cancellation)."""

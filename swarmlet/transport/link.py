@@ -4,6 +4,7 @@ Rules:
 - After a failed dial the next one waits: 50 ms doubling to 1 s, with jitter. Notifications in that time are dropped
   (their senders repeat themselves), calls wait for the next dial. A connection from that peer ends the wait.
 - Notifications made while a dial is under way are kept, within a bound, and leave in order before anything else.
+- A connection that is lost is dialled again at once; a refusal then says that the peer's process is gone.
 - When the peer's address changes, the connection to the old one and a dial of it are given up at once.
 """
 
@@ -16,12 +17,15 @@ import structlog
 from swarmlet.model.observed import Address
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.transport.dial import dial
-from swarmlet.transport.errors import PeerUnavailable, Target
+from swarmlet.transport.errors import PeerRefused, PeerUnavailable, Target
 from swarmlet.transport.rpc_client import RpcClient
 from swarmlet.transport.tasks import TaskScope
 
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 1.0
+REDIALS_MAX = 3
+"""Dials after a connection was lost until one is refused: a process that dies takes its connections down one by one,
+and the first dial may still get through to its port."""
 WAITING_FRAMES_MAX = 1024
 WAITING_BYTES_MAX = 16 << 20
 
@@ -36,12 +40,16 @@ class PeerLink:
         credentials: PeerCredentials,
         scope: TaskScope,
         rng: Random,
+        on_refused: Callable[[], None],
     ) -> None:
         self._target = target
         self._resolve = resolve
         self._credentials = credentials
         self._scope = scope
         self._rng = rng
+        self._on_refused = on_refused
+        self._closed = False
+        self._redials_left = 0
         self._loop = asyncio.get_running_loop()
         self._client: RpcClient | None = None
         self._address: Address | None = None
@@ -98,6 +106,7 @@ class PeerLink:
                 self._restart_dial()
 
     def close(self) -> None:
+        self._closed = True
         if self._dial is not None:
             self._dial.cancel()
         if self._dialled is not None and not self._dialled.done():
@@ -163,6 +172,12 @@ class PeerLink:
         self._failures += 1
         self._retry_at = self._loop.time() + pause_s * self._rng.uniform(0.5, 1.0)
         self._fail_dialled(error)
+        if isinstance(error, PeerRefused):
+            self._redials_left = 0
+            self._on_refused()
+        elif self._redials_left > 0:
+            self._redials_left -= 1
+            self._start_dial()
 
     def _fail_dialled(self, error: PeerUnavailable) -> None:
         dialled, self._dial, self._dialled = self._dialled, None, None
@@ -175,6 +190,9 @@ class PeerLink:
         if self._client is client:
             self._client = None
             self._address = None
+            if not self._closed:
+                self._redials_left = REDIALS_MAX
+                self._start_dial()
 
     def _drop_waiting(self) -> None:
         self._waiting.clear()

@@ -22,7 +22,7 @@ from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.transport.dial import dial
 from swarmlet.transport.errors import FrameTooLarge, PeerTimeout, PeerUnavailable, Target
 from swarmlet.transport.frames import Kind, encode_frame
-from swarmlet.transport.handlers import CallHandler, Handlers, NotifyHandler, RelayHandler, StreamHandler
+from swarmlet.transport.handlers import CallHandler, Handlers, NotifyHandler, PromptHandler, RelayHandler, StreamHandler
 from swarmlet.transport.inbound import InboundConnection
 from swarmlet.transport.link import PeerLink
 from swarmlet.transport.listener import ListenerCounters, PeerListener
@@ -68,6 +68,7 @@ class PeerNetwork:
         self._links: dict[Target, PeerLink] = {}
         self._relays = RelayPool(self._dial_relay)
         self._listener: PeerListener | None = None
+        self._on_refused: Callable[[NodeId], None] | None = None
         self._closed = False
         self._notifies_sent = 0
         self._notifies_dropped = 0
@@ -129,11 +130,18 @@ class PeerNetwork:
     def on_call(self, method: str, handler: CallHandler) -> None:
         self._handlers.call[method] = handler
 
+    def on_prompt_call(self, method: str, handler: PromptHandler) -> None:
+        self._handlers.call[method] = self._handlers.prompt[method] = handler
+
     def on_stream(self, method: str, handler: StreamHandler) -> None:
         self._handlers.stream[method] = handler
 
     def on_relay(self, handler: RelayHandler) -> None:
         self._handlers.relay = handler
+
+    def on_refused(self, handler: Callable[[NodeId], None]) -> None:
+        """Called with a peer whose host answered that nobody listens there (any more). Must not block."""
+        self._on_refused = handler
 
     # Asking.
 
@@ -156,6 +164,10 @@ class PeerNetwork:
                 return await client.call(method, body)
         except TimeoutError as error:
             raise PeerTimeout(target, method, timeout_s) from error
+
+    async def begin_call(self, target: NodeId, method: str, body: bytes) -> asyncio.Future[bytes]:
+        """As `call`, without a deadline of its own: returns once it is sent. Cancelling the future ends it there."""
+        return (await self._link(target).connected()).begin_call(method, body)
 
     async def stream(self, target: Target, method: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """Items as the peer sends them, however long it takes; `aclose()` ends its handler too.
@@ -212,9 +224,20 @@ class PeerNetwork:
         self._check_open(target)
         if len(self._links) >= LINKS_MAX:
             self._drop_unused_link(target)
-        link = PeerLink(target, lambda: self._address_of(target), self._credentials, self._scope, self._rng)
+        link = PeerLink(
+            target,
+            lambda: self._address_of(target),
+            self._credentials,
+            self._scope,
+            self._rng,
+            lambda: self._refused(target),
+        )
         self._links[target] = link
         return link
+
+    def _refused(self, target: Target) -> None:
+        if self._on_refused is not None and not isinstance(target, Address):
+            self._on_refused(target)
 
     def _address_of(self, target: Target) -> Address | None:
         return target if isinstance(target, Address) else self._resolve(target)

@@ -7,6 +7,7 @@ ignored. When the connection is lost everything open on it fails with `PeerUnava
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from itertools import count
 from typing import cast
 
@@ -92,16 +93,21 @@ class RpcClient(asyncio.Protocol):
 
     async def call(self, method: str, body: bytes) -> bytes:
         """Has no deadline of its own: the caller cancels it."""
+        return await self.begin_call(method, body)
+
+    def begin_call(self, method: str, body: bytes) -> asyncio.Future[bytes]:
+        """Sent when it returns. Whoever loses interest cancels the future."""
         request = self._open_request()
-        frame = encode_frame(Kind.CALL, request, method, body)
+        self._put_or_fail(encode_frame(Kind.CALL, request, method, body))
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._calls[request] = answer
-        try:
-            self._put_or_fail(frame)
-            return await answer
-        finally:
-            if self._calls.pop(request, None) is not None and not _has_answer(answer):
-                self.put(encode_frame(Kind.CANCEL, request))
+        answer.add_done_callback(partial(self._call_ended, request))
+        return answer
+
+    def _call_ended(self, request: int, _answer: asyncio.Future[bytes]) -> None:
+        if self._calls.pop(request, None) is not None:
+            # It ended without an answer: the peer need not go on.
+            self.put(encode_frame(Kind.CANCEL, request))
 
     async def stream(self, method: str, body: bytes) -> AsyncGenerator[bytes, None]:
         request = self._open_request()
@@ -146,7 +152,7 @@ class RpcClient(asyncio.Protocol):
     def _on_message(self, message: Message) -> None:
         match message:
             case (Kind.REPLY, int(request), bytes(body)):
-                answer = self._calls.get(request)
+                answer = self._calls.pop(request, None)
                 if answer is not None and not answer.done():
                     answer.set_result(body)
             case (Kind.ERROR, int(request), str(code), str(text)):
@@ -164,12 +170,8 @@ class RpcClient(asyncio.Protocol):
                 raise ProtocolViolation("a request came from the answering side")
 
     def _on_error(self, request: int, error: RemoteError) -> None:
-        answer, stream = self._calls.get(request), self._streams.get(request)
+        answer, stream = self._calls.pop(request, None), self._streams.get(request)
         if answer is not None and not answer.done():
             answer.set_exception(error)
         if stream is not None:
             stream.end(error)
-
-
-def _has_answer(answer: asyncio.Future[bytes]) -> bool:
-    return answer.done() and not answer.cancelled()

@@ -1,19 +1,21 @@
 """The answering side of an rpc connection.
 
-Rules: notifications are handled at once, in order, without a task; calls and streams run in a task each, at most
-`RUNNING_MAX` per connection. They are cancelled when the asker says so or the connection is lost. A stream waits
-while its reader is `STREAM_WINDOW_BYTES` behind, and every answer waits while the transport is full.
+Rules: notifications are handled at once, in order, without a task. Streams, and calls whose handler gives no future,
+run in a task each. At most `RUNNING_MAX` calls and streams are open on one connection; they are cancelled when the
+asker says so or the connection is lost. A stream waits while its reader is `STREAM_WINDOW_BYTES` behind, and the answer
+of a task waits while the transport is full.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from functools import partial
 from typing import Any, cast
 
 from swarmlet.model.ids import NodeId
 from swarmlet.transport.errors import FrameTooLarge, ProtocolViolation, RemoteError
 from swarmlet.transport.frames import FrameDecoder, Kind, Message, encode_frame, parse_rpc
-from swarmlet.transport.handlers import Handlers
+from swarmlet.transport.handlers import Handlers, as_remote_error
 from swarmlet.transport.outbox import Outbox
 from swarmlet.transport.rpc_client import ITEM_COST_BYTES, STREAM_WINDOW_BYTES
 from swarmlet.transport.tasks import TaskScope
@@ -54,7 +56,7 @@ class RpcServer(asyncio.Protocol):
         self._handlers = handlers
         self._scope = scope
         self._decoder = FrameDecoder()
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[int, asyncio.Future[Any]] = {}
         self._windows: dict[int, Window] = {}
         self._transport: asyncio.Transport | None = None
         self._outbox: Outbox | None = None
@@ -100,7 +102,7 @@ class RpcServer(asyncio.Protocol):
                 self._handlers.run_notify(self._sender, method, body)
             case (Kind.CALL, int(request), str(method), bytes(body)):
                 if self._admit(request):
-                    self._start(request, self._answer_call(request, method, body))
+                    self._begin_call(request, method, body)
             case (Kind.STREAM, int(request), str(method), bytes(body)):
                 if self._admit(request):
                     window = self._windows[request] = Window()
@@ -120,10 +122,38 @@ class RpcServer(asyncio.Protocol):
         if len(self._running) < RUNNING_MAX:
             return True
         refusal = encode_frame(Kind.ERROR, request, BUSY, f"{RUNNING_MAX} requests of this peer are running already")
-        if self._outbox is not None and not self._outbox.put(refusal):
+        self._put_or_abort(refusal)
+        return False
+
+    def _begin_call(self, request: int, method: str, body: bytes) -> None:
+        try:
+            answer = self._handlers.begin_call(self._sender, method, body)
+        except RemoteError as error:
+            self._put_or_abort(_error_frame(request, error))
+            return
+        if answer is None:
+            self._start(request, self._answer_call(request, method, body))
+        else:
+            self._running[request] = answer
+            answer.add_done_callback(partial(self._answered, request, method))
+
+    def _answered(self, request: int, method: str, answer: asyncio.Future[bytes]) -> None:
+        self._running.pop(request, None)
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if error is None:
+            frame = encode_frame(Kind.REPLY, request, answer.result())
+        elif isinstance(error, Exception):
+            frame = _error_frame(request, as_remote_error(error, method, self._sender))
+        else:
+            raise error
+        self._put_or_abort(frame)
+
+    def _put_or_abort(self, frame: bytes) -> None:
+        if self._outbox is not None and not self._outbox.put(frame):
             # It asks without reading answers: the connection is useless to both.
             self.abort()
-        return False
 
     def _start(self, request: int, work: Coroutine[Any, Any, None]) -> None:
         task = self._running[request] = self._scope.spawn(work)

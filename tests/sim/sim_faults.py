@@ -12,6 +12,7 @@ from swarmlet.raft import (
     AddLearner,
     ChangeVoters,
     Demote,
+    LeaderUnreachable,
     MembershipChange,
     Promote,
     RaftSettings,
@@ -40,6 +41,8 @@ class Profile:
     stalls: float = 0.0
     changes: float = 0.0
     transfers: float = 0.0
+    doubts: float = 0.0
+    """Servers that are told, mostly wrongly, that their leader's process is gone."""
     proposals: float = 15.0
     reads: float = 5.0
 
@@ -49,6 +52,7 @@ PROFILES = {
     "partitions": Profile(loss_max=0.05, partitions=0.8, transfers=0.2, voters=5),
     "crashes": Profile(crashes=1.0, stalls=0.2, loss_max=0.05),
     "membership": Profile(size=6, changes=4.0, crashes=0.2, transfers=0.4, partitions=0.2),
+    "doubters": Profile(doubts=4.0, partitions=0.4, crashes=0.3, delay_max_s=0.05, proposals=30.0, reads=40.0),
     "sleepers": Profile(sleeps=0.7, partitions=1.0, transfers=0.3, proposals=30.0, reads=40.0),
     "everything": Profile(
         size=6,
@@ -62,6 +66,7 @@ PROFILES = {
         stalls=0.2,
         changes=1.0,
         transfers=0.3,
+        doubts=1.0,
     ),
 }
 
@@ -85,6 +90,7 @@ class Faults:
             (profile.stalls, self._stall),
             (profile.changes, self._change),
             (profile.transfers, self._transfer),
+            (profile.doubts, self._doubt),
             (profile.proposals, self._propose),
             (profile.reads, lambda: self._any_running(lambda server: server.read())),
         ):
@@ -161,6 +167,14 @@ class Faults:
     def _transfer(self) -> None:
         target = self._rng.choice([None, *self._cluster.servers])
         self._any_running(lambda server: server.step(TransferLeadership(target)))
+
+    def _doubt(self) -> None:
+        def doubt(server: SimServer) -> None:
+            assert server.raft is not None
+            if server.raft.leader_id is not None:
+                server.step(LeaderUnreachable(server.raft.leader_id))
+
+        self._any_running(doubt)
 
     def _propose(self) -> None:
         self._any_running(self._cluster.propose)

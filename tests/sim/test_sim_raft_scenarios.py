@@ -6,7 +6,7 @@ from sim_cluster import SimCluster
 from sim_server import SimServer
 
 from swarmlet.model.ids import NodeId
-from swarmlet.raft import Raft, Role, TransferLeadership
+from swarmlet.raft import LeaderUnreachable, Raft, Role, TransferLeadership
 
 
 def raft(server: SimServer) -> Raft:
@@ -40,6 +40,30 @@ def test_a_dead_leader_is_replaced_within_little_more_than_an_election_timeout()
 
     cluster.run_until(lambda: another_leads(cluster, leader), 1.5, "a new leader")
     cluster.check_end()
+
+
+def test_a_leader_whose_process_is_seen_to_be_gone_is_replaced_in_a_fraction_of_an_election_timeout():
+    cluster = SimCluster(seed=2, size=3)
+    leader = cluster.form(voters=3)
+
+    leader.crash()
+    for server in followers(cluster, leader):
+        server.step(LeaderUnreachable(leader.node_id))
+
+    cluster.run_until(lambda: another_leads(cluster, leader), 0.3, "a new leader")
+    cluster.check_end()
+
+
+def test_wrong_evidence_that_the_leader_is_gone_does_not_depose_it():
+    cluster = SimCluster(seed=3, size=3)
+    leader = cluster.form(voters=3)
+    term = raft(leader).term
+
+    for _ in range(100):
+        followers(cluster, leader)[0].step(LeaderUnreachable(leader.node_id))
+        cluster.run(0.3)
+
+    assert cluster.leaders() == [leader] and raft(leader).term == term
 
 
 def test_a_server_back_from_a_cut_does_not_depose_a_healthy_leader():

@@ -254,6 +254,49 @@ async def test_a_peer_that_restarts_is_reached_again_and_open_calls_fail_at_once
             assert await alice.call(BOB, "echo", b"back", timeout_s=5) == ALICE.encode() + b":back"
 
 
+async def test_a_peer_whose_process_ends_is_found_gone_without_being_asked_anything() -> None:
+    async with a_cluster() as cluster:
+        alice = await cluster.start(ALICE)
+        gone: list[str] = []
+        alice.on_refused(gone.append)
+        bob = cluster.make(BOB, listen=a_free_address())
+        bob.on_call("echo", echo)
+        async with bob:
+            cluster.addresses[BOB] = bob.address
+            await alice.call(BOB, "echo", b"", timeout_s=5)
+            assert gone == []
+
+        await until(lambda: gone == [BOB])
+
+
+async def test_a_call_whose_answer_is_a_future_is_answered_and_cancelled_like_any_other() -> None:
+    async with a_cluster() as cluster:
+        alice, bob = await cluster.start(ALICE), await cluster.start(BOB)
+        begun: list[asyncio.Future[bytes]] = []
+
+        def begin(sender: NodeId, body: bytes) -> asyncio.Future[bytes]:
+            if body == b"refuse":
+                raise NotLeader("at once")
+            begun.append(asyncio.get_running_loop().create_future())
+            return begun[-1]
+
+        bob.on_prompt_call("begin", begin)
+        first, second = (asyncio.create_task(alice.call(BOB, "begin", b"", timeout_s=5)) for _ in range(2))
+        await until(lambda: len(begun) == 2)
+        begun[0].set_result(b"done")
+        begun[1].set_exception(NotLeader("later"))
+
+        assert await first == b"done"
+        with pytest.raises(RemoteError, match="later") as raised:
+            await second
+        assert raised.value.code == "NotLeader"
+        with pytest.raises(RemoteError, match="at once"):
+            await alice.call(BOB, "begin", b"refuse", timeout_s=5)
+        with pytest.raises(PeerTimeout):
+            await alice.call(BOB, "begin", b"", timeout_s=0.05)
+        await until(lambda: len(begun) == 3 and begun[2].cancelled())
+
+
 async def test_a_changed_address_is_followed_at_once() -> None:
     async with a_cluster() as cluster:
         alice, bob = await cluster.start(ALICE), await cluster.start(BOB)
