@@ -27,15 +27,19 @@ from swarmlet.gossip import (
     Forgotten,
     Gossip,
     GossipCounters,
+    Incompatible,
     Join,
     Leave,
     LivenessChanged,
     Member,
     PortUnreachable,
+    ProbeStream,
     RecordChanged,
     RecordRefused,
     SendDatagram,
     SetRecord,
+    StreamOutcome,
+    StreamProbed,
     Tick,
 )
 from swarmlet.model.frozen import Frozen, decode, encode
@@ -56,9 +60,12 @@ from swarmlet.model.observed import (
 from swarmlet.transport import DatagramEndpoint, PeerNetwork, PeerTimeout, PeerUnavailable, RemoteError
 
 EXCHANGE = "gossip.exchange"
+PROBE = "gossip.probe"
 EXCHANGE_TIMEOUT_S = 3.0
 EXCHANGES_MAX = 16
 """Full exchanges under way at once; the core asks again later for one that was not begun."""
+STREAM_PROBES_MAX = 64
+"""Probes over streams under way at once; further ones count as unanswered."""
 
 log = structlog.get_logger()
 RecordT = TypeVar("RecordT", bound=Frozen)
@@ -77,8 +84,10 @@ class Membership:
         self._nodes: dict[NodeId, ObservedNode] = {}
         self._observed: ObservedState | None = None
         self._exchanges: set[asyncio.Task[None]] = set()
+        self._stream_probes: set[asyncio.Task[None]] = set()
         self._stepped = asyncio.Event()
         network.on_call(EXCHANGE, self._on_exchange)
+        network.on_call(PROBE, self._on_probe)
 
     # What others ask
 
@@ -131,9 +140,10 @@ class Membership:
                 now = time.monotonic()
                 await wait_at_most(self._stepped, self._gossip.next_deadline(now) - now)
         finally:
-            for task in self._exchanges:
+            tasks = [*self._exchanges, *self._stream_probes]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._exchanges, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # The core's effects
 
@@ -155,6 +165,8 @@ class Membership:
         match effect:
             case SendDatagram(address, payload):
                 self._datagrams.send(address, payload)
+            case ProbeStream():
+                self._begin_stream_probe(effect)
             case Exchange(address, payload):
                 self._begin_exchange(address, payload)
             case LivenessChanged(member):
@@ -168,6 +180,8 @@ class Membership:
                 self.changed.set()
             case Conflict():
                 log.error("node_conflict", conflict=str(effect))
+            case Incompatible():
+                log.error("node_incompatible", problem=str(effect))
 
     def _begin_exchange(self, address: Address, payload: bytes) -> None:
         if len(self._exchanges) >= EXCHANGES_MAX:
@@ -195,6 +209,36 @@ class Membership:
                 self._carry_out(effect)
         self._stepped.set()
         return answer
+
+    def _begin_stream_probe(self, probe: ProbeStream) -> None:
+        if len(self._stream_probes) >= STREAM_PROBES_MAX:
+            self._step(StreamProbed(probe.probe, StreamOutcome.SILENT))
+            return
+        task = asyncio.create_task(self._probe_stream(probe))
+        self._stream_probes.add(task)
+        task.add_done_callback(self._stream_probes.discard)
+
+    async def _probe_stream(self, probe: ProbeStream) -> None:
+        """An answer of the agent itself: the kernel would accept a connection for a process that stands still."""
+        try:
+            await self._network.call(probe.node_id, PROBE, b"", probe.timeout_s)
+        except PeerUnavailable as error:
+            refused = isinstance(error.__cause__, ConnectionRefusedError)
+            outcome = StreamOutcome.REFUSED if refused else StreamOutcome.SILENT
+        except PeerTimeout:
+            outcome = StreamOutcome.SILENT
+        except RemoteError as error:
+            # An agent that does not know the question lives as well.
+            log.debug("gossip_probe_refused", node=probe.node_id, error=str(error))
+            outcome = StreamOutcome.ANSWERED
+        else:
+            outcome = StreamOutcome.ANSWERED
+        if outcome is StreamOutcome.ANSWERED:
+            log.warning("node_answers_streams_only", node=probe.node_id, address=str(probe.address))
+        self._step(StreamProbed(probe.probe, outcome))
+
+    async def _on_probe(self, _sender: NodeId, _payload: bytes) -> bytes:
+        return b""
 
     # Observed state
 

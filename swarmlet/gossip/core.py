@@ -14,7 +14,7 @@ from random import Random
 
 from swarmlet.gossip.afterlife import Afterlife
 from swarmlet.gossip.awareness import Awareness
-from swarmlet.gossip.codec import decode_packet
+from swarmlet.gossip.conflicts import Conflicts
 from swarmlet.gossip.counters import GossipCounters
 from swarmlet.gossip.courier import Courier
 from swarmlet.gossip.detector import Detector
@@ -35,9 +35,10 @@ from swarmlet.gossip.events import (
     Member,
     PortUnreachable,
     SetRecord,
+    StreamProbed,
 )
 from swarmlet.gossip.exchanger import Exchanger
-from swarmlet.gossip.intake import accepted
+from swarmlet.gossip.intake import Intake
 from swarmlet.gossip.joining import Joining
 from swarmlet.gossip.local_node import LocalNode
 from swarmlet.gossip.members import Members
@@ -87,15 +88,17 @@ class Gossip:
         self._courier = courier = Courier(local, members, outbox, settings)
         self._record_news = news = RecordNews(records, members, courier, outbox)
         order = ProbeOrder(rng)
+        self._intake = intake = Intake(local, outbox, self.counters)
+        conflicts = Conflicts(members, outbox)
         self._verdicts = verdicts = Verdicts(
-            local, members, order, courier, news, outbox, settings, awareness, self.counters
+            local, members, order, courier, news, intake, conflicts, outbox, settings, awareness, self.counters
         )
         self._exchanger = exchanger = Exchanger(
-            local, members, verdicts, records, news, outbox, settings, self.counters, rng, now
+            local, members, verdicts, records, news, intake, outbox, settings, self.counters, rng, now
         )
-        self._digests = digests = Digests(records, members, exchanger, settings)
+        self._digests = digests = Digests(records, members, exchanger, settings, self.counters)
         self._detector = Detector(
-            local, members, order, verdicts, courier, digests, settings, awareness, self.counters, rng, now
+            local, members, order, verdicts, courier, digests, settings, awareness, outbox, self.counters, rng, now
         )
         self._joining = Joining(members, exchanger, settings, rng)
         afterlife = Afterlife(members, records, news, courier, outbox, settings, rng, now)
@@ -122,9 +125,7 @@ class Gossip:
 
     def next_deadline(self, now: float) -> float:
         """When `Tick` is due at the latest. Any event may bring it forward."""
-        if self._local.left:
-            return now + SLEEP_S_MAX
-        return min(now + SLEEP_S_MAX, *(part.deadline() for part in self._timed))
+        return now + SLEEP_S_MAX if self._local.left else min(now + SLEEP_S_MAX, self._due_at)
 
     def step(self, event: Event, now: float) -> list[Effect]:
         """Raises nothing but `RecordRefused`, for a `SetRecord` that exceeds a limit."""
@@ -134,12 +135,19 @@ class Gossip:
         elif isinstance(event, ExchangeRequested):
             self._outbox.emit(ExchangeReply(b""))
         if not self._local.left:
+            self._pass_time(now)
+        return self._outbox.take()
+
+    def _pass_time(self, now: float) -> None:
+        self._align_generation()
+        due_at = min([part.deadline() for part in self._timed])
+        if due_at <= now:
             for part in self._timed:
                 part.on_time(now)
             self._align_generation()
-            self.counters.news_dropped = self._courier.news.dropped
-            self._due_at = max(now, self.next_deadline(now))
-        return self._outbox.take()
+            due_at = min([part.deadline() for part in self._timed])
+        self.counters.news_dropped = self._courier.news.dropped
+        self._due_at = max(now, min(now + SLEEP_S_MAX, due_at))
 
     def _notice_stall(self, now: float) -> None:
         late_s = now - self._due_at
@@ -153,11 +161,6 @@ class Gossip:
         match event:
             case DatagramReceived(source, payload):
                 self._receive(source, payload, now)
-            case SetRecord(key, value):
-                if not self._record_news.set_own(key, value, now):
-                    self._exchanger.want_some()
-            case DeleteRecord(key):
-                self._record_news.delete_own(key, now)
             case ExchangeRequested(payload):
                 self._exchanger.on_requested(payload, now)
             case ExchangeAnswered(payload):
@@ -166,19 +169,33 @@ class Gossip:
                 self.counters.exchanges_failed += 1
             case PortUnreachable(address):
                 self._detector.refused(address, now)
+            case StreamProbed(probe, outcome):
+                self._detector.stream_probed(probe, outcome, now)
+            case _:
+                self._obey(event, now)
+
+    def _obey(self, event: Event, now: float) -> None:
+        """What this node itself wants. A `Tick` only brings the time."""
+        match event:
+            case SetRecord(key, value):
+                if not self._record_news.set_own(key, value, now):
+                    self._exchanger.want_some()
+            case DeleteRecord(key):
+                self._record_news.delete_own(key, now)
             case Join(addresses):
                 self._joining.join(addresses, self._local.address)
             case AddressChanged(address):
                 self._move(address, now)
             case Leave():
                 self._verdicts.leave(now)
-            # A `Tick` only brings the time.
+            case _:
+                pass
 
     # Datagrams
 
     def _receive(self, source: Address, payload: bytes, now: float) -> None:
         self.counters.received += 1
-        packet = accepted(decode_packet, payload, self._local.cluster, self.counters)
+        packet = self._intake.datagram(payload, source)
         if packet is None:
             return
         if packet.sender == self._local.node_id:

@@ -10,11 +10,16 @@ class GossipCounters:
     """Datagrams and exchanges that don't decode."""
     foreign_cluster: int = 0
     foreign_version: int = 0
+    incompatible_members: int = 0
+    """Announcements of nodes that share no protocol version with this one: they are not taken in."""
     own_echoes: int = 0
     """Said to come from ourselves: a join address that leads back here."""
 
     probes: int = 0
     probes_failed: int = 0
+    probes_by_stream: int = 0
+    stream_rescues: int = 0
+    """Peers that no datagram reached and that answered over a stream: look at the network's UDP."""
     refused_ports: int = 0
     suspicions: int = 0
     deaths: int = 0
@@ -30,3 +35,5 @@ class GossipCounters:
     """Pushed out of a full queue before they were sent as often as they should."""
     members_refused: int = 0
     records_refused: int = 0
+    copies_diverged: int = 0
+    """Copies that differed from their owner's records although they lacked nothing; fetched anew."""

@@ -27,8 +27,8 @@ VERDICT_BYTES_MAX = 192
 class Courier:
     def __init__(self, local: LocalNode, members: Members, outbox: Outbox, settings: GossipSettings) -> None:
         self._local, self._members, self._outbox, self._settings = local, members, outbox, settings
-        self._prefix = packet_prefix(local.cluster, local.node_id)
-        self._room_bytes = DATAGRAM_SIZE_BYTES_MAX - LIST_HEADER_BYTES - len(self._prefix)
+        self._version, self._prefix = local.versions.lowest, b""
+        self._speak(local.versions.lowest)
         self._gossip_at = -inf
         self._urgent = False
         self._urgent_at = -inf
@@ -75,13 +75,21 @@ class Courier:
     # Datagrams
 
     def send(self, address: Address, receiver: NodeId | None, messages: Sequence[Message]) -> None:
+        version = self._members.spoken_version(self._local.versions)
+        if version != self._version:
+            self._speak(version)
         parts = [encode_message(message) for message in messages]
         entry = self._members.get(receiver) if receiver is not None else None
-        if entry is not None and entry.liveness is not Liveness.ALIVE:
+        if self._settings.buddy_system and entry is not None and entry.liveness is not Liveness.ALIVE:
             parts.append(encode_message(self.verdict_on(entry)))
         budget = self._room_bytes - sum(map(len, parts))
         parts += self.news.take(budget, transmit_limit(self._settings.retransmit_mult, self._members.node_count))
         self._outbox.emit(SendDatagram(address, encode_packet(self._prefix, parts)))
+
+    def _speak(self, version: int) -> None:
+        self._version = version
+        self._prefix = packet_prefix(self._local.cluster, self._local.node_id, version)
+        self._room_bytes = DATAGRAM_SIZE_BYTES_MAX - LIST_HEADER_BYTES - len(self._prefix)
 
     def verdict_on(self, entry: Entry) -> Verdict:
         member = entry.member

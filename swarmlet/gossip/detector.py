@@ -1,8 +1,9 @@
 """Finds out who does not answer: SWIM's probe (section 3.1) with Lifeguard's nacks.
 
 Each interval one peer is pinged. If no answer comes within its usual round trip, it is pinged once more and some
-others are asked to ping it too; if nobody reached it by the end of the probe, it is accused. Those asked say `Nack`
-when they got no answer either: if not even that comes, the fault may be ours, and our awareness rises.
+others are asked to ping it too, and the shell is asked to try a stream; if nobody reached it in any way by the end of
+the probe, it is accused. Those asked say `Nack` when they got no answer either: if not even that comes, the fault may
+be ours, and our awareness rises.
 A suspicion that is heard prompts a few peers to probe the suspect at once: that confirms it soon, or tells the
 suspect.
 """
@@ -15,9 +16,11 @@ from swarmlet.gossip.awareness import Awareness
 from swarmlet.gossip.counters import GossipCounters
 from swarmlet.gossip.courier import Courier
 from swarmlet.gossip.digests import Digests
+from swarmlet.gossip.events import ProbeStream, StreamOutcome
 from swarmlet.gossip.local_node import LocalNode
 from swarmlet.gossip.members import LIVE, Entry, Members
 from swarmlet.gossip.messages import Ack, Nack, Ping, PingRequest
+from swarmlet.gossip.outbox import Outbox
 from swarmlet.gossip.probe_order import ProbeOrder
 from swarmlet.gossip.settings import GossipSettings
 from swarmlet.gossip.verdicts import Verdicts
@@ -31,6 +34,8 @@ PROBE_TIMEOUTS = 3
 """A probe ends after this many timeouts (one to wait, one each way over another peer) or one interval."""
 NACK_AT = 0.8
 """Of the timeout: so early that the nack is back before the probe ends."""
+STREAM_SHARE = 0.9
+"""Of what is left of the probe: so early that the stream's outcome has the last word before it ends."""
 
 
 @dataclass(slots=True)
@@ -78,12 +83,13 @@ class Detector:
         digests: Digests,
         settings: GossipSettings,
         awareness: Awareness,
+        outbox: Outbox,
         counters: GossipCounters,
         rng: Random,
         now: float,
     ) -> None:
         self._local, self._members, self._order = local, members, order
-        self._verdicts, self._courier = verdicts, courier
+        self._verdicts, self._courier, self._outbox = verdicts, courier, outbox
         self._digests, self._settings, self._awareness = digests, settings, awareness
         self._counters, self._rng = counters, rng
         self._sequence = rng.getrandbits(24)
@@ -106,7 +112,7 @@ class Detector:
             if probe.ends_at <= now:
                 self._fail(probe, now)
             else:
-                self._ask_others(probe)
+                self._ask_others(probe, now)
         for sequence in [sequence for sequence, relay in self._relays.items() if relay.due_at <= now]:
             self._relay_due(sequence, now)
         if now >= self._probe_at and self._members.live:
@@ -133,10 +139,19 @@ class Detector:
         for entry in self._members.at_address(address):
             self._counters.refused_ports += 1
             probe = self._probe_of(entry.node_id) or self._start(entry, now)
-            if probe is not None and not probe.refused:
-                probe.refused = True
-                probe.ends_at = min(probe.ends_at, now + probe.timeout_s)
-                self._ask_others(probe)
+            if probe is not None:
+                self._take_refusal(probe, now)
+
+    def stream_probed(self, sequence: int, outcome: StreamOutcome, now: float) -> None:
+        """How the try over a stream ended. An outcome that comes after the probe's end is of no use any more."""
+        probe = self._probes.get(sequence)
+        if probe is None:
+            return
+        if outcome is StreamOutcome.ANSWERED:
+            del self._probes[sequence]
+            self._counters.stream_rescues += 1
+        elif outcome is StreamOutcome.REFUSED:
+            self._take_refusal(probe, now)
 
     def on_ack(self, sender: NodeId, ack: Ack, now: float) -> None:
         probe = self._probes.get(ack.sequence)
@@ -184,7 +199,14 @@ class Detector:
         self._ping(entry.address, entry.node_id, sequence)
         return probe
 
-    def _ask_others(self, probe: Probe) -> None:
+    def _take_refusal(self, probe: Probe, now: float) -> None:
+        """The host is there and nobody listens: only whether others reach the node is still of interest."""
+        if not probe.refused:
+            probe.refused = True
+            probe.ends_at = min(probe.ends_at, now + probe.timeout_s)
+            self._ask_others(probe, now)
+
+    def _ask_others(self, probe: Probe, now: float) -> None:
         if probe.asked:
             return
         probe.asked = True
@@ -197,13 +219,17 @@ class Detector:
             self._courier.send(peer.address, peer.node_id, [request])
         if not probe.refused:
             self._ping(entry.address, entry.node_id, probe.sequence)
+        if self._settings.stream_probes:
+            self._counters.probes_by_stream += 1
+            timeout_s = STREAM_SHARE * (probe.ends_at - now)
+            self._outbox.emit(ProbeStream(probe.sequence, entry.node_id, entry.address, timeout_s))
 
     def _fail(self, probe: Probe, now: float) -> None:
         del self._probes[probe.sequence]
         self._counters.probes_failed += 1
         if not probe.refused:
             missing = len(probe.relays) - probe.nacks
-            self._awareness.apply(missing if probe.relays else 1)
+            self._awareness.apply(missing if probe.relays and self._settings.nacks else 1)
         self._verdicts.accuse(probe.target, probe.refused, now)
 
     # Probes for others, and theirs of us
@@ -240,7 +266,8 @@ class Detector:
             del self._relays[sequence]
             return
         relay.nack_at = inf
-        self._courier.send(relay.origin_address, relay.origin, [Nack(relay.origin_sequence)])
+        if self._settings.nacks:
+            self._courier.send(relay.origin_address, relay.origin, [Nack(relay.origin_sequence)])
 
     def _ping(self, address: Address, target: NodeId, sequence: int) -> None:
         self._courier.send(address, target, [Ping(sequence, target), self._digests.sample()])

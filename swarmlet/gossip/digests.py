@@ -1,12 +1,14 @@
 """A cheap look at whether peers hold the same records: probes and their answers carry a few nodes' digests.
 
-The sender's own is always among them. A difference that shows the peer to be ahead, and that lasts, prompts an
-exchange with that peer; one that goes away by itself was only news on its way.
+The sender's own is always among them. A difference that shows the peer to have what is lacking here, and that lasts,
+prompts an exchange with that peer; one that goes away by itself was only news on its way. A copy that differs from
+its original although it lacks nothing is fetched anew.
 """
 
 from dataclasses import dataclass
 from math import inf
 
+from swarmlet.gossip.counters import GossipCounters
 from swarmlet.gossip.exchanger import Exchanger
 from swarmlet.gossip.members import LIVE, Members
 from swarmlet.gossip.messages import Digest, DigestEntry
@@ -27,8 +29,16 @@ class Difference:
 
 
 class Digests:
-    def __init__(self, records: Records, members: Members, exchanger: Exchanger, settings: GossipSettings) -> None:
-        self._records, self._members, self._exchanger, self._settings = records, members, exchanger, settings
+    def __init__(
+        self,
+        records: Records,
+        members: Members,
+        exchanger: Exchanger,
+        settings: GossipSettings,
+        counters: GossipCounters,
+    ) -> None:
+        self._records, self._members, self._exchanger = records, members, exchanger
+        self._settings, self._counters = settings, counters
         self._differences: dict[NodeId, Difference] = {}
 
     def sample(self) -> Digest:
@@ -39,10 +49,13 @@ class Digests:
     def hear(self, digest: Digest, sender: NodeId, now: float) -> None:
         for entry in digest.entries:
             if entry.node_id == self._records.own.node_id:
-                self._exchanger.hear_of_own(entry.generation, entry.version, now)
-            elif not self._is_ahead(entry):
+                self._exchanger.hear_of_own(entry.generation, entry.top, now)
                 continue
-            elif entry.node_id not in self._differences and len(self._differences) < WATCHED_MAX:
+            copy = self._records.copy_of(entry.node_id)
+            if not copy.compare(entry, from_owner=sender == entry.node_id):
+                self._counters.copies_diverged += 1
+                copy.known.clear()
+            if copy.lacks(entry) and entry.node_id not in self._differences and len(self._differences) < WATCHED_MAX:
                 due_at = now + self._settings.digest_patience_s
                 self._differences[entry.node_id] = Difference(entry, sender, due_at)
 
@@ -55,12 +68,5 @@ class Digests:
                 continue
             del self._differences[node_id]
             peer = self._members.get(difference.peer)
-            if peer is not None and peer.liveness in LIVE and self._is_ahead(difference.entry):
+            if peer is not None and peer.liveness in LIVE and self._records.copy_of(node_id).lacks(difference.entry):
                 self._exchanger.want(peer.node_id, peer.address)
-
-    def _is_ahead(self, entry: DigestEntry) -> bool:
-        """Whether a peer that holds this may have something that we lack."""
-        mine = self._records.digest(entry.node_id)
-        if (entry.generation, entry.version) == (mine.generation, mine.version):
-            return entry.fingerprint != mine.fingerprint
-        return (entry.generation, entry.version) > (mine.generation, mine.version)

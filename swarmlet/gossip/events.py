@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from swarmlet.gossip.versions import SUPPORTED, VersionRange
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address, Liveness
 
@@ -15,6 +16,7 @@ class LocalIdentity:
     name: str
     address: Address
     cluster: str
+    versions: VersionRange = SUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Member:
     incarnation: int
     generation: int = 0
     """Which start of its agent; compared before `incarnation`."""
+    versions: VersionRange = SUPPORTED
 
 
 # Events
@@ -95,6 +98,21 @@ class PortUnreachable:
     address: Address
 
 
+class StreamOutcome(StrEnum):
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    """The host says that nobody listens there."""
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamProbed:
+    """How a `ProbeStream` ended."""
+
+    probe: int
+    outcome: StreamOutcome
+
+
 @dataclass(frozen=True, slots=True)
 class AddressChanged:
     """This node is reached at another address from now on."""
@@ -113,6 +131,7 @@ Event = (
     | DeleteRecord
     | Leave
     | PortUnreachable
+    | StreamProbed
     | AddressChanged
 )
 
@@ -124,6 +143,17 @@ Event = (
 class SendDatagram:
     address: Address
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeStream:
+    """Ask this node over the peers' streams whether it lives, as datagrams don't reach it; feed the outcome within the
+    time."""
+
+    probe: int
+    node_id: NodeId
+    address: Address
+    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +215,32 @@ class Conflict:
         return f"agents at {self.first.address} and {self.second.address} both claim to be node {self.first.node_id}"
 
 
-Effect = SendDatagram | Exchange | ExchangeReply | LivenessChanged | RecordChanged | Forgotten | Conflict
+@dataclass(frozen=True, slots=True)
+class Incompatible:
+    """A node of this cluster was refused: its agent and ours have no version of the protocol in common."""
+
+    node_id: NodeId
+    address: Address | None
+    """None where it came over a stream."""
+    theirs: VersionRange
+    ours: VersionRange
+
+    def __str__(self) -> str:
+        where = f" at {self.address}" if self.address else ""
+        return (
+            f"node {self.node_id}{where} speaks gossip protocol {self.theirs}, this agent {self.ours}: upgrade the "
+            "older of the two, through a version that both can speak with"
+        )
+
+
+Effect = (
+    SendDatagram
+    | ProbeStream
+    | Exchange
+    | ExchangeReply
+    | LivenessChanged
+    | RecordChanged
+    | Forgotten
+    | Conflict
+    | Incompatible
+)

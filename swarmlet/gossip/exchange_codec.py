@@ -8,24 +8,29 @@ import msgpack
 from swarmlet.gossip import fields
 from swarmlet.gossip.codec import decode_header, digest_entry, digest_entry_plain
 from swarmlet.gossip.errors import Malformed
-from swarmlet.gossip.fields import PROTOCOL_VERSION, Fields
-from swarmlet.gossip.messages import ExchangeState, MemberClaim, NodeRecords, RecordEntry
+from swarmlet.gossip.fields import Fields
+from swarmlet.gossip.known_versions import Span
+from swarmlet.gossip.messages import ExchangeState, MemberClaim, NodeDelta, RecordEntry
 from swarmlet.gossip.settings import EXCHANGE_SIZE_BYTES_MAX, MEMBERS_MAX, RECORDS_MAX, TOMBSTONES_MAX
+from swarmlet.gossip.versions import SUPPORTED, VersionRange
 from swarmlet.model.observed import Liveness
 
 LIVENESS_CODES = (Liveness.ALIVE, Liveness.SUSPECT, Liveness.DEAD, Liveness.LEFT)
 
 
-def encode_exchange(state: ExchangeState, cluster: str) -> bytes:
+SPANS_MAX = 4
+
+
+def encode_exchange(state: ExchangeState, cluster: str, version: int = SUPPORTED.highest) -> bytes:
     packed: bytes = msgpack.packb(
         [
-            PROTOCOL_VERSION,
+            version,
             cluster,
             state.sender,
             state.wants_answer,
             [_member_plain(member) for member in state.members],
             [digest_entry_plain(entry) for entry in state.digests],
-            [_node_plain(node) for node in state.nodes],
+            [_delta_plain(delta) for delta in state.deltas],
             state.truncated,
         ],
         use_bin_type=True,
@@ -33,18 +38,18 @@ def encode_exchange(state: ExchangeState, cluster: str) -> bytes:
     return packed
 
 
-def decode_exchange(payload: bytes, cluster: str) -> ExchangeState:
+def decode_exchange(payload: bytes, cluster: str, versions: VersionRange = SUPPORTED) -> ExchangeState:
     if len(payload) > EXCHANGE_SIZE_BYTES_MAX:
         raise Malformed("longer than any agent sends")
     parts = fields.unpacked(payload)
-    sender = decode_header(parts, cluster)
-    wants_answer, members, digests, nodes, truncated = fields.listed(parts, 8)[3:]
+    sender = decode_header(parts, cluster, versions)
+    wants_answer, members, digests, deltas, truncated = fields.listed(parts, 8)[3:]
     return ExchangeState(
         sender,
         fields.flag(wants_answer),
         tuple(_member(plain) for plain in _bounded(members, MEMBERS_MAX)),
         tuple(digest_entry(plain) for plain in _bounded(digests, MEMBERS_MAX)),
-        tuple(_node(plain) for plain in _bounded(nodes, MEMBERS_MAX)),
+        tuple(_delta(plain) for plain in _bounded(deltas, MEMBERS_MAX)),
         fields.flag(truncated),
     )
 
@@ -66,11 +71,13 @@ def _member_plain(member: MemberClaim) -> Fields:
         member.generation,
         member.incarnation,
         round(member.age_s, 1),
+        member.versions.lowest,
+        member.versions.highest,
     ]
 
 
 def _member(plain: object) -> MemberClaim:
-    node_id, name, host, port, liveness, generation, incarnation, age = fields.listed(plain, 8)
+    node_id, name, host, port, liveness, generation, incarnation, age, lowest, highest = fields.listed(plain, 10)
     return MemberClaim(
         fields.node_id(node_id),
         fields.name(name),
@@ -79,24 +86,31 @@ def _member(plain: object) -> MemberClaim:
         fields.number(generation),
         fields.number(incarnation),
         fields.seconds(age),
+        fields.versions(lowest, highest),
     )
 
 
-def _node_plain(node: NodeRecords) -> Fields:
-    entries = [[entry.key, entry.version, entry.value] for entry in node.entries]
-    return [node.node_id, node.generation, node.version, node.floor, node.complete, entries]
+def _delta_plain(delta: NodeDelta) -> Fields:
+    spans = [list(span) for span in delta.spans]
+    entries = [[entry.key, entry.version, entry.value] for entry in delta.entries]
+    return [delta.node_id, delta.generation, spans, entries, delta.reset, delta.floor]
 
 
-def _node(plain: object) -> NodeRecords:
-    node_id, generation, version, floor, complete, entries = fields.listed(plain, 6)
-    return NodeRecords(
+def _delta(plain: object) -> NodeDelta:
+    node_id, generation, spans, entries, reset, floor = fields.listed(plain, 6)
+    return NodeDelta(
         fields.node_id(node_id),
         fields.number(generation),
-        fields.number(version),
-        fields.number(floor),
-        fields.flag(complete),
+        tuple(_span(span) for span in _bounded(spans, SPANS_MAX)),
         tuple(_entry(entry) for entry in _bounded(entries, RECORDS_MAX + TOMBSTONES_MAX)),
+        fields.flag(reset),
+        fields.number(floor),
     )
+
+
+def _span(plain: object) -> Span:
+    first, last = fields.listed(plain, 2)
+    return fields.positive(first), fields.number(last)
 
 
 def _entry(plain: object) -> RecordEntry:

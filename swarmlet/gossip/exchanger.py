@@ -1,8 +1,8 @@
 """Push-pull: two peers compare their whole state over a stream, and both end up with the newer of everything.
 
 1. The asking peer sends its members and a digest of each node's records.
-2. The other answers with its members and, where digests differ, with those nodes' records.
-3. The first sends what the answer shows to be lacking there.
+2. The other answers with its members, the deltas that the digests call for, and digests of what it lacks itself.
+3. The first sends the deltas that those call for.
 
 This repairs whatever datagrams lost. It happens after a random time, when joining, and when something prompts it:
 a peer that came back, a stranger's datagram, a digest that differs.
@@ -12,12 +12,13 @@ from math import inf, log2
 from random import Random
 
 from swarmlet.gossip.counters import GossipCounters
+from swarmlet.gossip.deltas import within_budget
 from swarmlet.gossip.events import Exchange, ExchangeReply
-from swarmlet.gossip.exchange_codec import decode_exchange, encode_exchange
-from swarmlet.gossip.intake import accepted
+from swarmlet.gossip.exchange_codec import encode_exchange
+from swarmlet.gossip.intake import Intake
 from swarmlet.gossip.local_node import LocalNode
 from swarmlet.gossip.members import Members
-from swarmlet.gossip.messages import ExchangeState, MemberClaim, NodeRecords
+from swarmlet.gossip.messages import DigestEntry, ExchangeState, MemberClaim, NodeDelta
 from swarmlet.gossip.outbox import Outbox
 from swarmlet.gossip.record_news import RecordNews
 from swarmlet.gossip.records import Records
@@ -26,10 +27,6 @@ from swarmlet.gossip.verdicts import Verdicts
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
 
-NODES_BYTES_MAX = 4 << 20
-"""Of records in one exchange; members and digests of the largest cluster fit beside them."""
-NODE_OVERHEAD_BYTES = 128
-ENTRY_OVERHEAD_BYTES = 16
 WANTED_MAX = 16
 PROMPTED_AT_ONCE = 4
 FORWARDED_MAX = 128
@@ -46,6 +43,7 @@ class Exchanger:
         verdicts: Verdicts,
         records: Records,
         record_news: RecordNews,
+        intake: Intake,
         outbox: Outbox,
         settings: GossipSettings,
         counters: GossipCounters,
@@ -53,7 +51,7 @@ class Exchanger:
         now: float,
     ) -> None:
         self._local, self._members, self._verdicts, self._records = local, members, verdicts, records
-        self._record_news, self._outbox = record_news, outbox
+        self._record_news, self._intake, self._outbox = record_news, intake, outbox
         self._settings, self._counters, self._rng = settings, counters, rng
         self._wanted: dict[NodeId, Address] = {}
         self._prompted_at = -inf
@@ -105,9 +103,11 @@ class Exchanger:
         if not state.wants_answer:
             self._outbox.emit(ExchangeReply(b""))
             return
-        nodes, truncated = self._differing(state)
-        answer = ExchangeState(self._local.node_id, False, members=self._claims(now), nodes=nodes, truncated=truncated)
-        self._outbox.emit(ExchangeReply(encode_exchange(answer, self._local.cluster)))
+        deltas, truncated = self._deltas(state.digests, whole_state=True)
+        answer = ExchangeState(
+            self._local.node_id, False, self._claims(now), self._lacking(state.digests), deltas, truncated
+        )
+        self._outbox.emit(ExchangeReply(self._encoded(answer)))
 
     def on_answered(self, payload: bytes, now: float) -> None:
         if not payload:
@@ -115,15 +115,14 @@ class Exchanger:
         state = self._decoded(payload)
         if state is None:
             return
-        lacking = [self._records.copy_of(node.node_id).lacking(node) for node in state.nodes]
         self._merge(state, now)
         peer = self._members.get(state.sender)
         if peer is None:
             return
-        pushed, _ = _within_budget([node for node in lacking if node is not None])
-        if pushed:
-            self._emit(peer.address, ExchangeState(self._local.node_id, False, nodes=pushed))
-        if state.truncated:
+        deltas, cut = self._deltas(state.digests, whole_state=False)
+        if deltas:
+            self._emit(peer.address, ExchangeState(self._local.node_id, False, deltas=deltas))
+        if state.truncated or cut:
             self.want(peer.node_id, peer.address)
 
     def hear_of_own(self, generation: int, version: int, now: float) -> None:
@@ -139,10 +138,13 @@ class Exchanger:
     def _emit(self, address: Address, state: ExchangeState) -> None:
         if address != self._local.address:
             self._counters.exchanges += 1
-            self._outbox.emit(Exchange(address, encode_exchange(state, self._local.cluster)))
+            self._outbox.emit(Exchange(address, self._encoded(state)))
+
+    def _encoded(self, state: ExchangeState) -> bytes:
+        return encode_exchange(state, self._local.cluster, self._members.spoken_version(self._local.versions))
 
     def _decoded(self, payload: bytes) -> ExchangeState | None:
-        state = accepted(decode_exchange, payload, self._local.cluster, self._counters)
+        state = self._intake.exchange(payload)
         if state is not None and state.sender == self._local.node_id:
             self._counters.own_echoes += 1
             return None
@@ -158,6 +160,7 @@ class Exchanger:
                 entry.member.generation,
                 entry.member.incarnation,
                 max(0.0, now - entry.changed_at),
+                entry.member.versions,
             )
             for entry in self._members.entries()
         )
@@ -166,36 +169,24 @@ class Exchanger:
         accused = [claim for claim in state.members if self._verdicts.merge(claim, state.sender, now)]
         for claim in self._rng.sample(accused, min(FORWARDED_MAX, len(accused))):
             self._verdicts.tell_accused(claim, state.sender)
-        for node in state.nodes:
-            if node.node_id == self._local.node_id:
-                self.hear_of_own(node.generation, node.version, now)
+        for delta in state.deltas:
+            if delta.node_id == self._local.node_id:
+                self.hear_of_own(delta.generation, max((last for _, last in delta.spans), default=0), now)
             else:
-                self._record_news.merge(node, state.sender, now)
+                self._record_news.merge(delta, state.sender, now)
 
-    def _differing(self, state: ExchangeState) -> tuple[tuple[NodeRecords, ...], bool]:
-        """Our copies of the nodes whose digests differ, in random order as not all may fit."""
-        digests = {entry.node_id: entry for entry in state.digests}
-        nodes: list[NodeRecords] = []
-        for node_id in digests.keys() | set(self._records.nodes()):
-            copy, theirs = self._records.copy_of(node_id), digests.get(node_id)
-            if copy.digest() == theirs:
-                continue
-            if theirs is not None and theirs.generation > copy.generation:
-                nodes.append(NodeRecords(node_id, copy.generation, 0, 0, False, ()))
-            else:
-                nodes.append(copy.complete())
-        nodes.sort(key=lambda node: node.node_id)
+    def _deltas(self, digests: tuple[DigestEntry, ...], whole_state: bool) -> tuple[tuple[NodeDelta, ...], bool]:
+        """What the sender of these digests lacks. `whole_state`: of what it did not mention it holds nothing."""
+        theirs = {entry.node_id: entry for entry in digests}
+        nodes = sorted(theirs.keys() | set(self._records.nodes())) if whole_state else sorted(theirs)
+        # In random order, so that not always the same ones come late where not all fit.
         self._rng.shuffle(nodes)
-        return _within_budget(nodes)
+        deltas = [self._records.copy_of(node_id).delta_for(theirs.get(node_id)) for node_id in nodes]
+        return within_budget([delta for delta in deltas if delta is not None], self._settings.deltas_size_bytes_max)
 
-
-def _within_budget(nodes: list[NodeRecords]) -> tuple[tuple[NodeRecords, ...], bool]:
-    """As many as fit one exchange, and whether that left some out."""
-    size_bytes = 0
-    for count, node in enumerate(nodes):
-        size_bytes += NODE_OVERHEAD_BYTES
-        for entry in node.entries:
-            size_bytes += ENTRY_OVERHEAD_BYTES + len(entry.key) + len(entry.value or b"")
-        if size_bytes > NODES_BYTES_MAX:
-            return tuple(nodes[:count]), True
-    return tuple(nodes), False
+    def _lacking(self, digests: tuple[DigestEntry, ...]) -> tuple[DigestEntry, ...]:
+        """Digests of what the sender of these has and we don't."""
+        copies = ((self._records.copy_of(entry.node_id), entry) for entry in digests)
+        return tuple(
+            copy.digest() for copy, entry in copies if copy.node_id != self._local.node_id and copy.lacks(entry)
+        )

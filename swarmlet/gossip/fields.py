@@ -13,10 +13,10 @@ from swarmlet.gossip.settings import (
     RECORD_KEY_BYTES_MAX,
     RECORD_VALUE_BYTES_MAX,
 )
+from swarmlet.gossip.versions import VersionRange
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
 
-PROTOCOL_VERSION = 1
 NUMBER_MAX = (1 << 63) - 1
 FINGERPRINT_MAX = (1 << 64) - 1
 
@@ -42,6 +42,17 @@ def number(plain: object, limit: int = NUMBER_MAX) -> int:
     if type(plain) is not int or not 0 <= plain <= limit:
         raise Malformed("not a number in range")
     return plain
+
+
+def positive(plain: object) -> int:
+    found = number(plain)
+    if found == 0:
+        raise Malformed("not a number above zero")
+    return found
+
+
+def versions(lowest: object, highest: object) -> VersionRange:
+    return VersionRange(number(lowest), number(highest))
 
 
 def seconds(plain: object) -> float:

@@ -16,16 +16,17 @@ class LocalNode:
         self.name = identity.name
         self.address: Address = identity.address
         self.cluster = identity.cluster
+        self.versions = identity.versions
         self.generation = generation
         self.incarnation = 0
         self.left = False
 
     def alive(self) -> Alive:
-        return Alive(self.node_id, self.name, self.address, self.generation, self.incarnation)
+        return Alive(self.node_id, self.name, self.address, self.generation, self.incarnation, self.versions)
 
     def member(self) -> Member:
         liveness = Liveness.LEFT if self.left else Liveness.ALIVE
-        return Member(self.node_id, self.name, self.address, liveness, self.incarnation, self.generation)
+        return Member(self.node_id, self.name, self.address, liveness, self.incarnation, self.generation, self.versions)
 
     def outbid(self, generation: int, incarnation: int) -> None:
         """Stand above a statement. A higher generation comes from an earlier start whose number we do not know."""

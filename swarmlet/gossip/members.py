@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from types import MappingProxyType
+from typing import TypeVar
 
 from swarmlet.gossip.events import Member
 from swarmlet.gossip.round_trip import RoundTrip
 from swarmlet.gossip.settings import MEMBERS_MAX
+from swarmlet.gossip.versions import VersionRange
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address, Liveness
 
 RANK = {Liveness.ALIVE: 0, Liveness.SUSPECT: 1, Liveness.DEAD: 2, Liveness.LEFT: 3}
 LIVE = frozenset({Liveness.ALIVE, Liveness.SUSPECT})
 Standing = tuple[int, int, int]
+KeyT = TypeVar("KeyT")
 
 
 def standing(generation: int, incarnation: int, liveness: Liveness) -> Standing:
@@ -32,6 +35,8 @@ class Entry:
     heard_at: float = float("-inf")
     """When a datagram of its own came last."""
     round_trip: RoundTrip = field(default_factory=RoundTrip)
+    moved_from: Address | None = None
+    moved_at: float = float("-inf")
 
     @property
     def node_id(self) -> NodeId:
@@ -55,9 +60,12 @@ class Members:
         self._local = local
         self._rng = rng
         self._entries: dict[NodeId, Entry] = {}
+        self._by_name: dict[str, set[NodeId]] = {}
+        self._by_address: dict[Address, set[NodeId]] = {}
         self._members: dict[NodeId, Member] = {}
         self._live: list[Entry] | None = None
         self._dead: list[Entry] | None = None
+        self._spoken: int | None = None
         self.view: Mapping[NodeId, Member] = MappingProxyType(self._members)
 
     def get(self, node_id: NodeId) -> Entry | None:
@@ -76,17 +84,21 @@ class Members:
         if entry is None:
             assert not self.full
             entry = self._entries[member.node_id] = Entry(member, now)
+            self._index(member)
         else:
             if entry.liveness is not member.liveness:
                 entry.changed_at = now
+            self._unindex(entry.member)
             entry.member = member
+            self._index(member)
         self._members[member.node_id] = member
-        self._live = self._dead = None
+        self._live = self._dead = self._spoken = None
         return entry
 
     def remove(self, node_id: NodeId) -> None:
+        self._unindex(self._members[node_id])
         del self._entries[node_id], self._members[node_id]
-        self._live = self._dead = None
+        self._live = self._dead = self._spoken = None
 
     @property
     def live(self) -> list[Entry]:
@@ -101,6 +113,13 @@ class Members:
         if self._dead is None:
             self._dead = [e for e in self._entries.values() if e.liveness is Liveness.DEAD]
         return self._dead
+
+    def spoken_version(self, own: VersionRange) -> int:
+        """The highest protocol version that this node and all its live peers read."""
+        if self._spoken is None:
+            highest = min((entry.member.versions.highest for entry in self.live), default=own.lowest)
+            self._spoken = max(own.lowest, min(own.highest, highest))
+        return self._spoken
 
     @property
     def node_count(self) -> int:
@@ -120,11 +139,25 @@ class Members:
         return self._rng.sample(entries, min(count, len(entries)))
 
     def at_address(self, address: Address) -> list[Entry]:
-        return [entry for entry in self.live if entry.address == address]
+        """Live peers there."""
+        found = (self._entries[node_id] for node_id in self._by_address.get(address, ()))
+        return [entry for entry in found if entry.liveness in LIVE and entry.node_id != self._local]
 
     def namesakes(self, member: Member) -> list[Member]:
-        return [
-            e.member
-            for e in self._entries.values()
-            if e.member.name == member.name and e.node_id != member.node_id and e.liveness in LIVE
-        ]
+        """Other live nodes of this name."""
+        found = (self._members[node_id] for node_id in self._by_name.get(member.name, ()))
+        return [other for other in found if other.node_id != member.node_id and other.liveness in LIVE]
+
+    def _index(self, member: Member) -> None:
+        self._by_name.setdefault(member.name, set()).add(member.node_id)
+        self._by_address.setdefault(member.address, set()).add(member.node_id)
+
+    def _unindex(self, member: Member) -> None:
+        _discard(self._by_name, member.name, member.node_id)
+        _discard(self._by_address, member.address, member.node_id)
+
+
+def _discard(index: dict[KeyT, set[NodeId]], key: KeyT, node_id: NodeId) -> None:
+    index[key].discard(node_id)
+    if not index[key]:
+        del index[key]

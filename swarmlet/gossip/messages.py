@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from swarmlet.gossip.known_versions import KnownVersions, Span
+from swarmlet.gossip.versions import SUPPORTED, VersionRange
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address, Liveness
 
@@ -41,6 +43,7 @@ class Alive:
     address: Address
     generation: int
     incarnation: int
+    versions: VersionRange = SUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,19 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class DigestEntry:
-    """What the sender holds of one node's records, in a few bytes."""
+    """What the sender holds of one node's records, in a few bytes; the versions as in `KnownVersions`."""
 
     node_id: NodeId
     generation: int
-    version: int
-    """The highest one seen."""
+    base: int
+    top_from: int
+    top: int
     fingerprint: int
     """Over key and version of every live record: equal exactly when two peers hold the same."""
+
+    @property
+    def known(self) -> KnownVersions:
+        return KnownVersions(self.base, self.top_from, self.top)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ class MemberClaim:
     generation: int
     incarnation: int
     age_s: float
+    versions: VersionRange = SUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +121,29 @@ class RecordEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeRecords:
-    """A node's records as the sender of an exchange holds them."""
+class NodeDelta:
+    """Writes to one node's records that a peer lacks, the newest first."""
 
     node_id: NodeId
     generation: int
-    version: int
-    floor: int
-    """Deletions up to this version are no longer remembered one by one."""
-    complete: bool
-    """All that the sender holds, not a selection."""
+    spans: tuple[Span, ...]
+    """The versions that are accounted for: whatever of them is not among the entries was overtaken by newer writes."""
     entries: tuple[RecordEntry, ...]
+    reset: bool = False
+    """All that the sender holds: deletions that it no longer remembers may be new to the peer."""
+    floor: int = 0
+    """Deletions up to this version are no longer remembered one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeState:
-    """The body of an exchange. A request has members and digests, an answer members and the nodes that differ,
-    a push (which needs no answer) only the nodes that the peer lacked."""
+    """The body of an exchange. A request has members and digests; an answer members, what the asker lacks, and digests
+    of what the answerer lacks; a push (which needs no answer) only that."""
 
     sender: NodeId
     wants_answer: bool
     members: tuple[MemberClaim, ...] = ()
     digests: tuple[DigestEntry, ...] = ()
-    nodes: tuple[NodeRecords, ...] = ()
+    deltas: tuple[NodeDelta, ...] = ()
     truncated: bool = False
     """There was more than fits: ask again."""

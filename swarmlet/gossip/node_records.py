@@ -5,17 +5,19 @@ owner's next version number.
 - A higher generation replaces everything of the lower ones: its agent started anew.
 - Tombstones are let go after a while; `floor` is the highest version among those. What is at or below it and not
   held was deleted, unless the owner itself says otherwise.
+- `known` says which versions a copy has taken into account; what a peer lacks is computed from it.
 - Copies are equal exactly when their fingerprints are: the XOR over a hash of key and version of each live record.
-  So a lost write is noticed even where later ones arrived (a version number alone could not tell), and a write that
-  was overtaken by a newer one to its key is never missed.
+  So a copy with a gap that only overtaken writes would fill is known to be complete without any transfer, and two
+  copies that differ where they should not are noticed.
 
-After Scuttlebutt (van Renesse, Dumitriu, Gough, Thomas 2008), with fingerprints in place of contiguous versions.
+After Scuttlebutt (van Renesse, Dumitriu, Gough, Thomas 2008).
 """
 
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from swarmlet.gossip.messages import DigestEntry, NodeRecords, RecordEntry
+from swarmlet.gossip.known_versions import KnownVersions, Span
+from swarmlet.gossip.messages import DigestEntry, NodeDelta, RecordEntry
 from swarmlet.gossip.settings import RECORDS_BYTES_MAX, RECORDS_MAX, TOMBSTONES_MAX
 from swarmlet.model.ids import NodeId
 
@@ -34,27 +36,35 @@ class RecordCopy:
         "fingerprint",
         "floor",
         "generation",
+        "known",
         "node_id",
+        "overfull",
         "size_bytes",
         "values",
-        "version",
     )
 
     def __init__(self, node_id: NodeId, generation: int = 0) -> None:
         self.node_id = node_id
         self.generation = generation
-        self.version = 0
-        """The highest one seen (the owner: the last one given out)."""
+        self.known = KnownVersions()
         self.floor = 0
         self.fingerprint = 0
+        self.overfull = False
+        """A write was refused for want of room: the copy can't equal its original."""
         self.size_bytes = 0
         self.values: dict[str, bytes] = {}
         self._versions: dict[str, int] = {}
         self._tombstones: dict[str, tuple[int, float]] = {}
         """Version and when it was learned, the longest known first."""
 
+    @property
+    def version(self) -> int:
+        """The highest one seen (the owner: the last one given out)."""
+        return self.known.top
+
     def digest(self) -> DigestEntry:
-        return DigestEntry(self.node_id, self.generation, self.version, self.fingerprint)
+        known = self.known
+        return DigestEntry(self.node_id, self.generation, known.base, known.top_from, known.top, self.fingerprint)
 
     def version_of(self, key: str) -> int:
         """Of the last write to this key that we know of; 0 if we know none."""
@@ -68,7 +78,7 @@ class RecordCopy:
 
     def write(self, entry: RecordEntry, now: float) -> list[Change]:
         """Apply one write. Nothing happens if a newer one of its key is known."""
-        self.version = max(self.version, entry.version)
+        self.known.add(entry.version, entry.version)
         if entry.version <= self.version_of(entry.key):
             return []
         before = self.values.get(entry.key)
@@ -89,7 +99,9 @@ class RecordCopy:
         """Let go of everything: the owner started anew."""
         changes: list[Change] = [(key, None) for key in self.values]
         self.generation = generation
-        self.version = self.floor = self.fingerprint = self.size_bytes = 0
+        self.floor = self.fingerprint = self.size_bytes = 0
+        self.overfull = False
+        self.known.clear()
         self.values.clear()
         self._versions.clear()
         self._tombstones.clear()
@@ -103,7 +115,9 @@ class RecordCopy:
         return [(key, None) for key in gone]
 
     def purge_tombstones(self, learned_before: float) -> None:
-        for key in [k for k, (_, at) in self._tombstones.items() if at < learned_before]:
+        """Only where nothing older is missing: a write from before the deletion could not be told from a new one."""
+        base = self.known.base
+        for key in [k for k, (version, at) in self._tombstones.items() if at < learned_before and version <= base]:
             self._drop_tombstone(key)
 
     def entries(self) -> list[RecordEntry]:
@@ -111,24 +125,46 @@ class RecordCopy:
         live = [RecordEntry(key, version, self.values[key]) for key, version in self._versions.items()]
         return live + [RecordEntry(key, version, None) for key, (version, _) in self._tombstones.items()]
 
-    def complete(self) -> NodeRecords:
-        return NodeRecords(self.node_id, self.generation, self.version, self.floor, True, tuple(self.entries()))
+    def delta_for(self, peer: DigestEntry | None) -> NodeDelta | None:
+        """What a peer lacks that holds what its digest says (None: nothing). None if it lacks nothing."""
+        if self.generation == 0 or (peer is not None and peer.generation > self.generation):
+            return None
+        theirs = KnownVersions()
+        if peer is not None and peer.generation == self.generation:
+            if peer.fingerprint == self.fingerprint and peer.top == self.known.top:
+                return None
+            theirs = peer.known
+            if theirs.base < self.floor:
+                return self._reset()
+        elif not self.known.top:
+            return NodeDelta(self.node_id, self.generation, (), ())
+        spans = self.known.not_in(theirs)
+        return NodeDelta(self.node_id, self.generation, tuple(spans), self._within(spans)) if spans else None
 
-    def lacking(self, peer: NodeRecords) -> NodeRecords | None:
-        """What a peer lacks that holds exactly `peer`; None for nothing."""
-        if peer.generation > self.generation:
-            return None
-        if peer.generation < self.generation:
-            return self.complete()
-        known = {entry.key: entry.version for entry in peer.entries}
-        newer = tuple(
-            entry
-            for entry in self.entries()
-            if entry.version > known.get(entry.key, 0) and (entry.value is not None or entry.version > peer.floor)
-        )
-        if not newer:
-            return None
-        return NodeRecords(self.node_id, self.generation, self.version, self.floor, False, newer)
+    def lacks(self, peer: DigestEntry) -> bool:
+        """Whether a peer with this digest has something that is missing here."""
+        if peer.generation != self.generation:
+            return peer.generation > self.generation
+        return bool(peer.known.not_in(self.known))
+
+    def compare(self, peer: DigestEntry, from_owner: bool) -> bool:
+        """Learn from a digest. False if the copies differ although both have taken everything into account."""
+        known = self.known
+        if peer.generation != self.generation or peer.base != peer.top or peer.top != known.top:
+            return True
+        if peer.fingerprint == self.fingerprint:
+            known.add(1, known.top)
+            return True
+        return not (known.gapless and from_owner) or self.overfull
+
+    def _reset(self) -> NodeDelta:
+        entries = self._within([(1, self.known.top)])
+        return NodeDelta(self.node_id, self.generation, tuple(self.known.spans()), entries, True, self.floor)
+
+    def _within(self, spans: list[Span]) -> tuple[RecordEntry, ...]:
+        found = [entry for entry in self.entries() if any(first <= entry.version <= last for first, last in spans)]
+        found.sort(key=lambda entry: entry.version, reverse=True)
+        return tuple(found)
 
     def _size_of(self, key: str) -> int:
         return len(key) + len(self.values[key]) if key in self.values else 0

@@ -3,7 +3,7 @@
 from swarmlet.gossip.courier import Courier
 from swarmlet.gossip.events import RecordChanged
 from swarmlet.gossip.members import Members
-from swarmlet.gossip.messages import NodeRecords, Record
+from swarmlet.gossip.messages import NodeDelta, Record
 from swarmlet.gossip.node_records import Change
 from swarmlet.gossip.outbox import Outbox
 from swarmlet.gossip.records import Records
@@ -32,7 +32,7 @@ class RecordNews:
             self._pass_on(record)
             self._report(record.node_id, changes)
 
-    def merge(self, found: NodeRecords, sender: NodeId, now: float) -> None:
+    def merge(self, found: NodeDelta, sender: NodeId, now: float) -> None:
         changes, news = self._records.merge(found, sender == found.node_id, now)
         if sender == found.node_id:
             # What a third party holds is on its way already.

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from swarmlet.gossip.counters import GossipCounters
 from swarmlet.gossip.errors import InvalidRecordKey, RecordTooLarge, TooManyRecords
-from swarmlet.gossip.messages import DigestEntry, NodeRecords, Record, RecordEntry
+from swarmlet.gossip.messages import DigestEntry, NodeDelta, Record, RecordEntry
 from swarmlet.gossip.node_records import Change, RecordCopy
 from swarmlet.gossip.settings import (
     MEMBERS_MAX,
@@ -38,7 +38,7 @@ class Records:
 
     def digest(self, node_id: NodeId) -> DigestEntry:
         copy = self._copies.get(node_id)
-        return copy.digest() if copy else DigestEntry(node_id, 0, 0, 0)
+        return copy.digest() if copy else DigestEntry(node_id, 0, 0, 0, 0, 0)
 
     def copy_of(self, node_id: NodeId) -> RecordCopy:
         """What we hold of a node; an empty copy (that isn't kept) where we hold nothing."""
@@ -90,10 +90,11 @@ class Records:
         entry = RecordEntry(record.key, record.version, record.value)
         if self._is_news(copy, entry, from_owner):
             return _effective(changes + copy.write(entry, now))
+        copy.known.add(entry.version, entry.version)
         return changes or None
 
-    def merge(self, found: NodeRecords, from_owner: bool, now: float) -> tuple[list[Change], list[Record]]:
-        """A peer's copy of a node's records: what changed here, and the writes that were news."""
+    def merge(self, found: NodeDelta, from_owner: bool, now: float) -> tuple[list[Change], list[Record]]:
+        """What a peer had that was lacking here: what changed, and the writes that were news."""
         copy = self._copy_to_write(found.node_id)
         if copy is None or found.generation < copy.generation:
             return [], []
@@ -103,11 +104,12 @@ class Records:
             if self._is_news(copy, entry, from_owner):
                 changes += copy.write(entry, now)
                 news.append(Record(found.node_id, found.generation, entry.version, entry.key, entry.value))
-        if found.complete:
-            known_to = found.version if from_owner else found.floor
+        if found.reset:
+            known_to = max((last for _, last in found.spans), default=0) if from_owner else found.floor
             changes += copy.prune((entry.key for entry in found.entries), known_to)
-        copy.version = max(copy.version, found.version)
-        copy.floor = max(copy.floor, found.floor)
+            copy.floor = max(copy.floor, found.floor)
+        for first, last in found.spans:
+            copy.known.add(first, last)
         return _effective(changes), news
 
     def forget(self, node_id: NodeId) -> list[Change]:
@@ -136,6 +138,7 @@ class Records:
             return False
         if entry.value is not None and not copy.has_room(entry.key, entry.value):
             self._counters.records_refused += 1
+            copy.overfull = True
             return False
         return True
 

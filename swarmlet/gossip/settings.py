@@ -8,7 +8,8 @@ from dataclasses import dataclass
 DATAGRAM_SIZE_BYTES_MAX = 1350
 """Of a payload; sealing adds at most 50, and 1,400 pass every common network unfragmented."""
 EXCHANGE_SIZE_BYTES_MAX = 6 << 20
-"""Of one exchange's payload; peers' streams carry frames of up to 8 MiB."""
+"""Of one exchange's payload; peers' streams carry frames of up to 8 MiB. Members and digests of the largest cluster and
+one node's records without a part missing have room in it."""
 MEMBERS_MAX = 10_000
 NODE_ID_LENGTH_MAX = 64
 NAME_LENGTH_MAX = 64
@@ -74,6 +75,8 @@ class GossipSettings:
     """The whole state is compared with one random peer after a random time between these."""
     exchange_gap_s: float = 0.5
     """Between exchanges that something prompted."""
+    deltas_size_bytes_max: int = 1 << 20
+    """Of records in one exchange. The newest come first; what has no room comes with the next exchange."""
     digest_patience_s: float = 1.0
     """A difference must last this long before it prompts an exchange: the news may be on its way."""
 
@@ -85,3 +88,11 @@ class GossipSettings:
     """A deleted record is remembered this long; a peer that was away for longer is put right by the owner."""
     sweep_interval_s: float = 10.0
     """How often the dead and the deleted are looked through for those to forget."""
+
+    # Switches for experiments, to see what each part is worth; nobody should run a cluster with one of them off.
+    nacks: bool = True
+    """Whether a missing nack counts against this node itself (Lifeguard, section IV-A)."""
+    buddy_system: bool = True
+    """Whether a suspect is told so in every datagram to it (Lifeguard, section IV-C)."""
+    stream_probes: bool = True
+    """Whether a peer that no datagram reached is asked over a stream before it is accused."""

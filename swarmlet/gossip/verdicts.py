@@ -8,13 +8,16 @@
   here is told to that peer, who will refute if it can. Our own probes find it out if it can't.
 """
 
+from dataclasses import replace
 from enum import Enum, auto
 from math import inf
 
 from swarmlet.gossip.awareness import Awareness
+from swarmlet.gossip.conflicts import Conflicts
 from swarmlet.gossip.counters import GossipCounters
 from swarmlet.gossip.courier import Courier
-from swarmlet.gossip.events import Conflict, ConflictKind, LivenessChanged, Member
+from swarmlet.gossip.events import LivenessChanged, Member
+from swarmlet.gossip.intake import Intake
 from swarmlet.gossip.local_node import LocalNode
 from swarmlet.gossip.members import LIVE, Entry, Members, standing
 from swarmlet.gossip.messages import Alive, MemberClaim, Verdict
@@ -25,9 +28,6 @@ from swarmlet.gossip.settings import GossipSettings
 from swarmlet.gossip.suspicion import Suspicion
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Liveness
-
-CONFLICTS_MAX = 1000
-"""Remembered, so that each is reported once."""
 
 
 class Turn(Enum):
@@ -46,17 +46,20 @@ class Verdicts:
         order: ProbeOrder,
         courier: Courier,
         record_news: RecordNews,
+        intake: Intake,
+        conflicts: Conflicts,
         outbox: Outbox,
         settings: GossipSettings,
         awareness: Awareness,
         counters: GossipCounters,
     ) -> None:
         self._local, self._members, self._order = local, members, order
-        self._courier, self._outbox = courier, outbox
+        self._courier, self._intake, self._conflicts, self._outbox = courier, intake, conflicts, outbox
         self._record_news, self._settings = record_news, settings
         self._awareness, self._counters = awareness, counters
         self._suspicions: dict[NodeId, Suspicion] = {}
-        self._conflicts: set[tuple[str, str]] = set()
+        self._due_at: float | None = None
+        """The first suspicion's deadline; None where it has to be found anew."""
 
     # This node
 
@@ -95,13 +98,16 @@ class Verdicts:
             self._hear_of_self(alive, now)
             return None
         entry = self._members.get(alive.node_id)
-        member = Member(alive.node_id, alive.name, alive.address, Liveness.ALIVE, alive.incarnation, alive.generation)
+        if not self._intake.welcomes(alive):
+            return None
+        member = _announced(alive)
         if entry is None:
             self._add(member, now)
             return None
         if (alive.generation, alive.incarnation) <= (entry.member.generation, entry.member.incarnation):
             return None
         before = entry.liveness
+        self._conflicts.check_moved(entry, member, now)
         self._change(entry, member, now)
         self._courier.spread(("member", member.node_id), alive)
         return Turn.RETURNED if before not in LIVE else None
@@ -130,7 +136,7 @@ class Verdicts:
 
     def merge(self, claim: MemberClaim, sender: NodeId, now: float) -> bool:
         """One member of an exchange. True if the claim is against a live peer, who should be told of it."""
-        alive = Alive(claim.node_id, claim.name, claim.address, claim.generation, claim.incarnation)
+        alive = Alive(claim.node_id, claim.name, claim.address, claim.generation, claim.incarnation, claim.versions)
         entry = self._members.get(claim.node_id)
         if claim.liveness is Liveness.ALIVE:
             self.hear_alive(alive, now)
@@ -167,13 +173,14 @@ class Verdicts:
             self._confirm(entry, self._local.node_id)
         if refused:
             self._suspicions[node_id].shorten(self._settings.suspicion_refused_s)
+            self._due_at = None
 
     # Time
 
     def deadline(self) -> float:
-        if not self._suspicions:
-            return inf
-        return min(suspicion.deadline for suspicion in self._suspicions.values())
+        if self._due_at is None:
+            self._due_at = min((suspicion.deadline for suspicion in self._suspicions.values()), default=inf)
+        return self._due_at
 
     def on_time(self, now: float) -> None:
         for node_id in [node_id for node_id, s in self._suspicions.items() if s.deadline <= now]:
@@ -191,6 +198,7 @@ class Verdicts:
         """This agent stood still for so long: suspects could not reach it."""
         for suspicion in self._suspicions.values():
             suspicion.postpone(delay_s)
+        self._due_at = None
 
     # Changes
 
@@ -201,12 +209,19 @@ class Verdicts:
         entry = self._members.put(member, now)
         self._order.add(member.node_id)
         self._outbox.emit(LivenessChanged(member))
-        self._check_name(member)
+        self._conflicts.check_name(member)
         self._record_news.reveal(member.node_id)
         if passed_on:
             self._courier.spread(
                 ("member", member.node_id),
-                Alive(member.node_id, member.name, member.address, member.generation, member.incarnation),
+                Alive(
+                    member.node_id,
+                    member.name,
+                    member.address,
+                    member.generation,
+                    member.incarnation,
+                    member.versions,
+                ),
             )
         return entry
 
@@ -214,6 +229,7 @@ class Verdicts:
         before = entry.member
         suspicion = self._suspicions.pop(entry.node_id, None)
         if suspicion is not None:
+            self._due_at = None
             for accuser in suspicion.accusers:
                 self._courier.news.drop(("suspect", entry.node_id, accuser))
         self._members.put(member, now)
@@ -222,7 +238,7 @@ class Verdicts:
         if _differs(before, member):
             self._outbox.emit(LivenessChanged(member))
         if before.name != member.name or (before.liveness not in LIVE and member.liveness in LIVE):
-            self._check_name(member)
+            self._conflicts.check_name(member)
 
     def _suspect(self, entry: Entry, verdict: Verdict, now: float) -> None:
         self._change(entry, _judged(entry.member, verdict), now)
@@ -230,10 +246,12 @@ class Verdicts:
         self._suspicions[entry.node_id] = Suspicion.begin(
             self._settings, verdict.accuser, self._members.node_count, now
         )
+        self._due_at = None
         self._spread_suspicion(entry, verdict.accuser)
 
     def _confirm(self, entry: Entry, accuser: NodeId) -> None:
         if self._suspicions[entry.node_id].confirm(accuser):
+            self._due_at = None
             self._spread_suspicion(entry, accuser)
 
     def _spread_suspicion(self, entry: Entry, accuser: NodeId) -> None:
@@ -259,43 +277,34 @@ class Verdicts:
             return
         left = claim.liveness is Liveness.LEFT
         kept_for = self._settings.forget_left_after_s if left else self._settings.forget_dead_after_s
-        if claim.age_s < kept_for:
-            member = Member(
-                claim.node_id, claim.name, claim.address, claim.liveness, claim.incarnation, claim.generation
-            )
+        if claim.age_s < kept_for and self._intake.welcomes(alive):
+            member = replace(_announced(alive), liveness=claim.liveness)
             entry = self._add(member, now, passed_on=False)
             if entry is not None:
                 entry.changed_at = now - claim.age_s
-
-    # Conflicts
 
     def _hear_of_self(self, alive: Alive, now: float) -> None:
         local = self._local
         if (alive.generation, alive.incarnation) <= (local.generation, local.incarnation):
             return
-        if alive.address != local.address:
-            other = Member(
-                alive.node_id, alive.name, alive.address, Liveness.ALIVE, alive.incarnation, alive.generation
-            )
-            self._report(ConflictKind.NODE_ID, local.member(), other)
-        self._refute(alive.generation, alive.incarnation, now)
+        if self._conflicts.check_twin(local.member(), _announced(alive), now):
+            self._refute(alive.generation, alive.incarnation, now)
 
-    def _check_name(self, member: Member) -> None:
-        if member.liveness in LIVE:
-            for other in self._members.namesakes(member):
-                self._report(ConflictKind.NAME, *sorted((other, member), key=lambda m: m.node_id))
 
-    def _report(self, kind: ConflictKind, first: Member, second: Member) -> None:
-        pair = (first.node_id, second.node_id) if kind is ConflictKind.NAME else (first.node_id, str(second.address))
-        if pair not in self._conflicts and len(self._conflicts) < CONFLICTS_MAX:
-            self._conflicts.add(pair)
-            self._outbox.emit(Conflict(kind, first.name, first, second))
+def _announced(alive: Alive) -> Member:
+    return Member(
+        alive.node_id,
+        alive.name,
+        alive.address,
+        Liveness.ALIVE,
+        alive.incarnation,
+        alive.generation,
+        alive.versions,
+    )
 
 
 def _judged(member: Member, verdict: Verdict) -> Member:
-    return Member(
-        member.node_id, member.name, member.address, verdict.liveness, verdict.incarnation, verdict.generation
-    )
+    return replace(member, liveness=verdict.liveness, incarnation=verdict.incarnation, generation=verdict.generation)
 
 
 def _verdict_of(claim: MemberClaim, accuser: NodeId) -> Verdict:

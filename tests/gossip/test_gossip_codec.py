@@ -18,7 +18,7 @@ from swarmlet.gossip.messages import (
     MemberClaim,
     Message,
     Nack,
-    NodeRecords,
+    NodeDelta,
     Ping,
     PingRequest,
     Record,
@@ -38,14 +38,14 @@ ONE_OF_EACH: list[Message] = [
     Verdict(node("b"), Liveness.LEFT, 1, 2, node("b")),
     Record(node("b"), 1, 2, "task/x", b"\x00\xff"),
     Record(node("b"), 1, 3, "task/x", None),
-    Digest((DigestEntry(node("b"), 1, 2, (1 << 64) - 1),)),
+    Digest((DigestEntry(node("b"), 1, 2, 2, 2, (1 << 64) - 1), DigestEntry(node("c"), 1, 2, 5, 9, 0))),
 ]
 STATE = ExchangeState(
     node("b"),
     True,
     (MemberClaim(node("c"), "c", Address("fe80::1", 1), Liveness.DEAD, 1, 2, 3.5),),
-    (DigestEntry(node("b"), 1, 2, 3),),
-    (NodeRecords(node("b"), 1, 2, 0, True, (RecordEntry("k", 2, b"v"), RecordEntry("l", 1, None))),),
+    (DigestEntry(node("b"), 1, 2, 2, 2, 3),),
+    (NodeDelta(node("b"), 1, ((1, 2),), (RecordEntry("k", 2, b"v"), RecordEntry("l", 1, None)), True, 1),),
     True,
 )
 NUMBERS = st.one_of(st.integers(-3, 12), st.just((1 << 63) - 1), st.just((1 << 64) - 1))
@@ -66,7 +66,8 @@ PLAIN = st.recursive(
 MESSAGES = st.lists(
     max_size=6,
     elements=st.one_of(
-        PLAIN, st.builds(lambda kind, rest: [kind, *rest], st.integers(0, 12), st.lists(ATOMS, max_size=8))
+        PLAIN,
+        st.builds(lambda kind, rest: msgpack.packb([kind, *rest]), st.integers(0, 12), st.lists(ATOMS, max_size=8)),
     ),
 )
 
@@ -89,7 +90,7 @@ def test_every_exchange_is_read_back() -> None:
 
 def test_a_kind_that_a_newer_agent_added_is_passed_over() -> None:
     prefix = packet_prefix(CLUSTER, node("b"))
-    payload = encode_packet(prefix, [msgpack.packb([99, "news"]), encode_message(Ack(1))])
+    payload = encode_packet(prefix, [msgpack.packb(msgpack.packb([99, "news"])), encode_message(Ack(1))])
 
     assert decode_packet(payload, CLUSTER).messages == (Ack(1),)
 

@@ -10,13 +10,17 @@ from swarmlet.gossip import (
     DatagramReceived,
     Exchange,
     ExchangeFailed,
+    Gossip,
     GossipSettings,
     Join,
     Leave,
     PortUnreachable,
+    ProbeStream,
     RecordChanged,
     SendDatagram,
     SetRecord,
+    StreamOutcome,
+    StreamProbed,
     Tick,
 )
 from swarmlet.gossip.messages import Ack, Alive, Nack, Ping, PingRequest, Record, Verdict
@@ -189,6 +193,67 @@ def test_a_refused_port_of_a_peer_that_others_reach_is_forgiven() -> None:
     assert livenesses(wait(core, START + 0.01, 0.3), "b") == []
 
 
+def until_stream_probe(core: Gossip) -> tuple[ProbeStream, float]:
+    """Nobody answers: until the core asks for a probe over a stream."""
+    now = START
+    while True:
+        for effect in core.step(Tick(), now):
+            if isinstance(effect, ProbeStream):
+                return effect, now
+        now = core.next_deadline(now)
+        assert now < START + 5.0
+
+
+def test_a_stream_is_tried_before_a_peer_is_accused() -> None:
+    core = a_core_with("b", "c")
+
+    probe, now = until_stream_probe(core)
+
+    letter = probe.node_id.removeprefix("id-")
+    assert probe.address == address(letter)
+    assert 0.0 < probe.timeout_s < 0.5
+    assert livenesses(wait(core, now, probe.timeout_s), letter) == [], "its outcome comes before the verdict"
+
+
+def test_a_peer_that_answers_over_a_stream_is_not_suspected() -> None:
+    core = a_core_with("b", "c")
+    probe, now = until_stream_probe(core)
+
+    effects = core.step(StreamProbed(probe.probe, StreamOutcome.ANSWERED), now + 0.01)
+    effects += wait(core, now + 0.01, 0.2)
+
+    assert livenesses(effects, probe.node_id.removeprefix("id-")) == []
+    assert core.counters.stream_rescues == 1
+
+
+def test_a_peer_that_is_silent_over_a_stream_too_is_suspected_at_the_end_of_its_probe() -> None:
+    core = a_core_with("b", "c")
+    probe, now = until_stream_probe(core)
+
+    effects = core.step(StreamProbed(probe.probe, StreamOutcome.SILENT), now + probe.timeout_s)
+    effects += wait(core, now + probe.timeout_s, 0.2)
+
+    assert livenesses(effects, probe.node_id.removeprefix("id-")) == [Liveness.SUSPECT]
+
+
+def test_a_stream_that_is_refused_is_as_good_as_a_refused_port() -> None:
+    core = a_core_with("b", "c")
+    probe, now = until_stream_probe(core)
+
+    effects = core.step(StreamProbed(probe.probe, StreamOutcome.REFUSED), now + 0.01)
+    effects += wait(core, now + 0.01, 1.1)
+
+    assert Liveness.DEAD in livenesses(effects, probe.node_id.removeprefix("id-"))
+
+
+def test_a_late_or_invented_outcome_changes_nothing() -> None:
+    core = a_core_with("b", "c")
+
+    effects = core.step(StreamProbed(12345, StreamOutcome.REFUSED), START)
+
+    assert livenesses(effects, "b") == []
+
+
 def test_an_agent_that_stood_still_gives_suspects_their_time_back() -> None:
     core = a_core_with("b", "c")
     hear(core, "c", [suspect("b", "c")])
@@ -228,6 +293,60 @@ def test_a_copy_of_this_node_elsewhere_is_reported() -> None:
     (conflict,) = [effect for effect in effects if isinstance(effect, Conflict)]
     assert conflict.kind is ConflictKind.NODE_ID
     assert core.members()[node("a")].generation == 6
+
+
+def test_twins_answer_each_other_seldom() -> None:
+    core = a_core_with("b")
+    generations = []
+
+    for number in range(20):
+        now = START + 0.1 * number
+        core.step(Tick(), now)
+        claimed = core.members()[node("a")].generation + 1
+        hear(core, "b", [Alive(node("a"), "a", address("z"), claimed, 0)], now)
+        generations.append(core.members()[node("a")].generation)
+
+    assert len(set(generations)) == 1, "one answer in two seconds"
+
+
+def test_an_earlier_life_of_this_node_is_outbid_and_no_conflict() -> None:
+    core = a_core_with("b")
+
+    effects = hear(core, "b", [Alive(node("a"), "a", address("a"), 5, 0)])
+
+    assert not [effect for effect in effects if isinstance(effect, Conflict)]
+    assert core.members()[node("a")].generation == 6
+
+
+def test_a_second_agent_at_this_nodes_own_address_is_found_by_its_persistence() -> None:
+    core = a_core_with("b")
+
+    effects = []
+    for number in range(6):
+        claimed = core.members()[node("a")].generation + 1
+        effects += hear(core, "b", [Alive(node("a"), "a", address("a"), claimed, 0)], START + number)
+
+    assert [e.kind for e in effects if isinstance(e, Conflict)] == [ConflictKind.NODE_ID]
+
+
+def test_a_node_that_flies_between_two_addresses_is_two() -> None:
+    core = a_core_with("b", "c")
+    effects = []
+
+    for generation, where in ((2, "y"), (3, "b"), (4, "y")):
+        effects += hear(core, "c", [Alive(node("b"), "b", address(where), generation, 0)], START + generation)
+
+    conflicts = [effect for effect in effects if isinstance(effect, Conflict)]
+    assert [conflict.kind for conflict in conflicts] == [ConflictKind.NODE_ID]
+    assert str(address("y")) in str(conflicts[0])
+
+
+def test_a_node_that_moves_once_is_one() -> None:
+    core = a_core_with("b", "c")
+
+    effects = hear(core, "c", [Alive(node("b"), "b", address("y"), 2, 0)], START + 1.0)
+
+    assert not [effect for effect in effects if isinstance(effect, Conflict)]
 
 
 def test_records_that_come_before_their_node_are_reported_with_it() -> None:

@@ -7,7 +7,7 @@ from gossip_builders import START, a_core, node
 
 from swarmlet.gossip import InvalidRecordKey, RecordChanged, RecordTooLarge, SetRecord, TooManyRecords
 from swarmlet.gossip.counters import GossipCounters
-from swarmlet.gossip.messages import Record
+from swarmlet.gossip.messages import NodeDelta, Record
 from swarmlet.gossip.records import Records
 from swarmlet.gossip.settings import RECORD_VALUE_BYTES_MAX
 
@@ -26,6 +26,13 @@ def written(owner: Records, key: str, value: bytes | None) -> Record:
     record = owner.delete_own(key, 0.0) if value is None else owner.set_own(key, value, 0.0)
     assert record is not None
     return record
+
+
+def delta(holder: Records, peer: Records) -> NodeDelta:
+    """What the holder would send to the peer of the owner's records."""
+    found = holder.copy_of(OWNER).delta_for(peer.digest(OWNER))
+    assert found is not None
+    return found
 
 
 def test_a_write_that_changes_nothing_is_no_write() -> None:
@@ -48,15 +55,19 @@ def test_copies_agree_in_whatever_order_writes_arrive() -> None:
         peer.hear(record, True, 0.0)
 
     assert dict(peer.values(OWNER)) == owner.own.values
-    assert peer.digest(OWNER) == owner.own.digest()
+    assert peer.digest(OWNER).fingerprint == owner.own.digest().fingerprint
 
 
 def test_an_overtaken_write_is_not_missed() -> None:
     owner, peer = an_owner(), a_peer()
     written(owner, "k", b"lost")
     peer.hear(written(owner, "k", b"came"), True, 0.0)
+    assert peer.copy_of(OWNER).lacks(owner.own.digest())
+
+    assert peer.copy_of(OWNER).compare(owner.own.digest(), from_owner=True)
 
     assert peer.digest(OWNER) == owner.own.digest()
+    assert not peer.copy_of(OWNER).lacks(owner.own.digest())
 
 
 def test_a_lost_write_shows_although_a_later_one_arrived() -> None:
@@ -64,8 +75,9 @@ def test_a_lost_write_shows_although_a_later_one_arrived() -> None:
     written(owner, "lost", b"1")
     peer.hear(written(owner, "came", b"2"), True, 0.0)
 
-    assert peer.digest(OWNER).version == owner.own.version
-    assert peer.digest(OWNER) != owner.own.digest()
+    assert peer.digest(OWNER).top == owner.own.version
+    assert peer.copy_of(OWNER).compare(owner.own.digest(), from_owner=True)
+    assert peer.copy_of(OWNER).lacks(owner.own.digest())
 
 
 def test_a_deletion_is_not_undone_by_the_write_it_follows() -> None:
@@ -85,7 +97,7 @@ def test_a_deletion_that_is_no_longer_remembered_is_not_undone_by_a_third_party(
     peer.purge_tombstones(learned_before=1.0)
 
     assert peer.hear(put, from_owner=False, now=2.0) is None
-    changes, _ = stale.merge(peer.copy_of(OWNER).complete(), False, 2.0)
+    changes, _ = stale.merge(delta(peer, stale), False, 2.0)
 
     assert changes == [("k", None)]
     assert stale.digest(OWNER).fingerprint == peer.digest(OWNER).fingerprint
@@ -98,7 +110,7 @@ def test_the_owner_corrects_whatever_a_peer_believes() -> None:
     written(owner, "kept", b"2")
     owner.purge_tombstones(learned_before=1.0)
 
-    changes, _ = peer.merge(owner.own.complete(), True, 2.0)
+    changes, _ = peer.merge(delta(owner, peer), True, 2.0)
 
     assert sorted(changes) == [("gone", None), ("kept", b"2")]
     assert peer.digest(OWNER) == owner.own.digest()
@@ -135,12 +147,11 @@ def test_only_what_is_lacking_is_sent() -> None:
     peer.hear(written(owner, "known", b"1"), True, 0.0)
     written(owner, "lacking", b"2")
 
-    lacking = owner.own.lacking(peer.copy_of(OWNER).complete())
+    lacking = delta(owner, peer)
 
-    assert lacking is not None
     assert [entry.key for entry in lacking.entries] == ["lacking"]
     peer.merge(lacking, True, 0.0)
-    assert owner.own.lacking(peer.copy_of(OWNER).complete()) is None
+    assert owner.own.delta_for(peer.digest(OWNER)) is None
 
 
 def test_records_beyond_a_limit_are_refused_with_a_reason() -> None:

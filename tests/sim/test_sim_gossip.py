@@ -3,8 +3,8 @@
 from statistics import median
 
 import pytest
-from gossip_network import GossipNetwork
 
+from gossip_sim.network import GossipNetwork
 from swarmlet.gossip import DeleteRecord, GossipSettings, Join, Leave, SetRecord
 from swarmlet.model.observed import Address, Liveness
 
