@@ -225,7 +225,9 @@ class Leader:
 
     def _answer_reads(self) -> None:
         server = self._server
-        if len(self._reads) and self._lease_holds:
+        if not len(self._reads):
+            return
+        if self._lease_holds:
             for request in self._reads.take_all():
                 server.outbox.answer(ReadReady(request, server.commit_index))
         while True:

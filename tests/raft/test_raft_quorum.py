@@ -71,3 +71,31 @@ def test_a_joint_configuration_is_as_strict_as_both_of_its_halves(incoming, outg
         half.vote_result(votes) is VoteResult.WON for half in halves
     )
     assert JointConfig(halves[0], halves[1]) == joint
+
+
+@given(VOTERS, VOTERS, VOTES)
+def test_a_joint_vote_is_decided_when_those_who_are_missing_cannot_change_it(incoming, outgoing, votes):
+    def won(missing_vote: bool) -> bool:
+        halves = (half for half in (incoming, outgoing) if half)
+        return all(sum(votes.get(voter, missing_vote) for voter in half) > len(half) / 2 for half in halves)
+
+    expected = {(True, True): VoteResult.WON, (True, False): VoteResult.PENDING, (False, False): VoteResult.LOST}
+    assert JointConfig(incoming, outgoing).vote_result(votes) is expected[won(True), won(False)]
+
+
+@given(VOTERS, VOTERS, ACKED)
+def test_a_joint_configuration_commits_what_a_majority_of_each_half_has(incoming, outgoing, acked):
+    def each_has(index: int) -> bool:
+        halves = [half for half in (incoming, outgoing) if half]
+        return all(sum(acked.get(voter, 0) >= index for voter in half) > len(half) / 2 for half in halves)
+
+    if incoming or outgoing:
+        expected = max(index for index in range(21) if each_has(index))
+        assert JointConfig(incoming, outgoing).committed_index(acked) == expected
+
+
+def test_voters_may_be_any_hashable_values():
+    assert MajorityConfig([("a", 1), ("b", 2), ("c", 3)]).committed_index({("a", 1): 4, ("c", 3): 2}) == 2
+    assert JointConfig({1, 2, 3}) == JointConfig(iter([3, 2, 1]), ())
+    assert JointConfig({1, 2, 3}).committed_index({1: 5, 2: 4}) == 4
+    assert {result.name: str(result) for result in VoteResult} == {"PENDING": "pending", "WON": "won", "LOST": "lost"}
