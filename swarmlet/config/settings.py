@@ -135,7 +135,7 @@ class RaftTiming(Section):
         default="read-index",
         description="How a linearizable read makes sure that its leader still leads: by asking a majority, or by a "
         "lease that the last answers of a majority gave it, which is faster and safe only while clocks run at about "
-        "the same rate and no host is suspended.",
+        "the same rate and no host is suspended; a killed leader is then replaced later. The same on every node.",
     )
     lease_margin: float = Field(
         default=0.25,

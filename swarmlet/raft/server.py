@@ -123,18 +123,21 @@ class Server:
 
         A wrong guess is harmless: this server's pre-vote is refused by all who hear the leader (thesis §9.6). The
         delay is random, so that the first of those who saw the same is elected before the next one asks.
+        Where leases are used a wrong guess would not be harmless to them: then the loyalty ends first, as ever.
         """
         if leader_id != self.leader_id or leader_id == self.node_id:
             return
-        self._leader_contact_at = -inf
-        soon = self.now + self.rng.uniform(0.0, self.settings.doubted_leader_delay_max_s)
+        if not self.settings.lease_reads:
+            self._leader_contact_at = -inf
+        free_at = max(self.now, self._leader_contact_at + self.settings.election_timeout_min_s)
+        soon = free_at + self.rng.uniform(0.0, self.settings.doubted_leader_delay_max_s)
         self.election_deadline = min(self.election_deadline, soon)
 
     @property
     def hears_leader(self) -> bool:
         """Whether a leader was heard so lately that its followers don't help to depose it (thesis §4.2.3).
 
-        The leader counts on it for its lease, so nothing but time ends it: neither a later term that was heard of
+        A leader's lease counts on it, so where leases are used nothing but time ends it: neither a later term that was heard of
         meanwhile nor a restart, before which the leader may have been heard.
         """
         return self.now - self._leader_contact_at < self.settings.election_timeout_min_s

@@ -20,7 +20,8 @@ class RaftSettings:
 
     lease_reads: bool = False
     """A leader whose lease holds answers reads without a round of heartbeats (see `lease`). Safe only as far as
-    clocks run at rates that `lease_margin` allows for; without it reads are safe whatever clocks do."""
+    clocks run at rates that `lease_margin` allows for; without it reads are safe whatever clocks do. To be the same
+    on all servers: with it, a follower with evidence that its leader is gone still sticks to it for its time."""
     lease_margin: float = 0.25
     """The part of the shortest election timeout that a lease leaves out: with 0.25 no clock may run more than a third
     faster than another. Of the transport's and the scheduler's delays none counts against it."""

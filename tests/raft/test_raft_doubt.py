@@ -2,7 +2,7 @@
 
 from raft_builders import A, B, C, Driven, a_follower, sent
 
-from swarmlet.raft import LeaderUnreachable, Role
+from swarmlet.raft import LeaderUnreachable, RaftSettings, Role
 from swarmlet.raft.messages import Heartbeat, PreVoteRequest, PreVoteResponse, VoteRequest, VoteResponse
 
 
@@ -33,6 +33,20 @@ def test_who_knows_that_its_leader_is_gone_helps_others_at_once():
     assert sent(follower.receive(C, asked), PreVoteResponse) == [PreVoteResponse(2, granted=True)]
     vote = follower.receive(C, VoteRequest(2, 2, 1, by_transfer=False))
     assert sent(vote, VoteResponse) == [VoteResponse(2, granted=True)]
+
+
+def test_where_leases_are_used_the_loyalty_to_a_leader_ends_before_its_end_is_believed():
+    follower = a_follower(1, settings=RaftSettings(lease_reads=True))
+    follower.receive(B, Heartbeat(1, 1, 2))
+
+    follower.step(LeaderUnreachable(B))
+    refused = follower.receive(C, PreVoteRequest(2, 2, 1))
+    follower.tick(0.45)
+    assert sent(refused, PreVoteResponse) == [PreVoteResponse(1, granted=False)]
+    assert follower.raft.role is Role.FOLLOWER
+
+    follower.tick(follower.settings.doubted_leader_delay_max_s + 0.1)
+    assert follower.raft.role is Role.PRE_CANDIDATE
 
 
 def test_a_leader_that_is_heard_again_is_stuck_to_again():

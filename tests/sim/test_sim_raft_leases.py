@@ -17,7 +17,7 @@ LEASES = replace(SMALL, lease_reads=True)
 SEEDS = 15
 
 
-@pytest.mark.parametrize("profile", ["sleepers", "everything", "membership"])
+@pytest.mark.parametrize("profile", ["sleepers", "everything", "membership", "doubters"])
 def test_no_schedule_with_leases_breaks_an_invariant(profile):
     reads = 0
     for seed in range(SEEDS):
