@@ -20,6 +20,7 @@ import swarmlet
 from swarmlet.api.peer import Peer
 from swarmlet.api.server import make_app, serve
 from swarmlet.config import Config, advertised_address, check_addresses, check_data_dir
+from swarmlet.controllers.voters import VoterSettings
 from swarmlet.counting import counters_of
 from swarmlet.dataplane.proxy import Proxy
 from swarmlet.dataplane.relay import RelayServer
@@ -142,7 +143,9 @@ class Agent:
         )
         self.formation = Formation(config.bootstrap_expect, data, self.consensus, self.membership, self.network)
         self.state_guard = StateGuard(self.consensus, self.membership, self.network)
-        self.leadership = Leadership(self.consensus, self.membership)
+        self.leadership = Leadership(
+            self.consensus, self.membership, VoterSettings(dead_after_s=config.autopilot.dead_after)
+        )
         self.node_loop = NodeLoop(
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
         )
@@ -273,6 +276,7 @@ class Agent:
                 cpus=self._offered.cpus,
                 memory_bytes=self._offered.memory_bytes,
                 labels=config.labels,
+                zone=config.zone,
                 bootstrap_expect=0 if self.consensus.formed else config.bootstrap_expect,
             )
         )

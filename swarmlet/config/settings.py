@@ -20,6 +20,7 @@ from swarmlet.config.rules import first_broken_rule
 from swarmlet.config.values import (
     API_PORT,
     ApiAddress,
+    DurationS,
     FilePath,
     IpAddress,
     Name,
@@ -27,6 +28,7 @@ from swarmlet.config.values import (
     PodmanSocket,
     SizeBytes,
     SocketPath,
+    Zone,
     toml_text,
 )
 from swarmlet.model.observed import Address
@@ -150,6 +152,19 @@ class RaftTiming(Section):
     )
 
 
+class AutopilotSettings(Section):
+    """Who votes, while people leave it to the cluster (`swarmlet voters`). Every node should have the same."""
+
+    dead_after: DurationS = Field(
+        default=10.0,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="A voter that has been dead for so long gives its place to another node: seconds, or a duration as "
+        'in "90s" or "5m". Longer than an agent takes to restart; shorter than the time to a second failure.',
+    )
+
+
 class OfferedResources(Section):
     """What this node offers to tasks, where that is not all it has."""
 
@@ -231,13 +246,20 @@ class Config(Section):
         default_factory=dict,
         max_length=LABELS_MAX,
         description="Free words about this node.",
-        examples=[{"zone": "a", "disk": "ssd"}],
+        examples=[{"disk": "ssd", "owner": "team-a"}],
+    )
+    zone: Zone = Field(
+        default="",
+        description="The failure domain that this node is in: a rack, a room, a data centre. Voters are spread over "
+        'the zones. "": a domain of its own.',
+        examples=["rack1"],
     )
     api: ApiSettings = Field(default_factory=ApiSettings)
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
     proxy: ProxySettings = Field(default_factory=ProxySettings)
     gossip: GossipTiming = Field(default_factory=GossipTiming)
     raft: RaftTiming = Field(default_factory=RaftTiming)
+    autopilot: AutopilotSettings = Field(default_factory=AutopilotSettings)
     resources: OfferedResources = Field(default_factory=OfferedResources)
     log: LogSettings = Field(default_factory=LogSettings)
 

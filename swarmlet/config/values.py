@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo
 
+from swarmlet.model.compose.quantities import BadQuantity, duration_s
 from swarmlet.model.ids import NAME_PATTERN
 from swarmlet.model.observed import Address
 
@@ -67,6 +68,16 @@ def parse_size(value: object) -> int:
     return int(float(found[1]) * SIZE_UNITS_BYTES[found[2]])
 
 
+def parse_duration(value: object) -> object:
+    """Seconds, or a duration as in Compose: "90s", "1m30s", "500ms"."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return duration_s(value)
+    except BadQuantity as error:
+        raise ValueError(str(error)) from None
+
+
 def parse_path(value: object, info: ValidationInfo) -> Path:
     """A relative path starts at the configuration file; `~` is the user's home."""
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
@@ -101,10 +112,12 @@ def _check_podman_socket(value: str) -> str:
 PeerAddress = Annotated[Address, PlainValidator(lambda value: parse_address(value, PEER_PORT))]
 ApiAddress = Annotated[Address, PlainValidator(lambda value: parse_address(value, API_PORT))]
 IpAddress = Annotated[str, AfterValidator(_ip_only)]
+DurationS = Annotated[float, BeforeValidator(parse_duration)]
 SizeBytes = Annotated[int, BeforeValidator(parse_size)]
 FilePath = Annotated[Path, PlainValidator(parse_path)]
 SocketPath = Annotated[Path | None, PlainValidator(parse_socket)]
 Name = Annotated[str, AfterValidator(_check_name)]
+Zone = Annotated[str, AfterValidator(lambda value: value and _check_name(value))]
 PodmanSocket = Annotated[str, AfterValidator(_check_podman_socket)]
 
 

@@ -1,9 +1,10 @@
 """Nodes: what the failure detector says becomes what the cluster has agreed on.
 
 Rules: a member seen alive is UP (and gets its object when it is new), DEAD is DOWN, LEFT is LEFT; SUSPECT
-changes nothing, and neither does silence about a node, unless the leader has listened for long enough. An
-object is written only when it differs. Decisions about tasks are made with the nodes as they will be, in the
-same transaction as the change of the node, so that a lost node costs one commit and not two.
+changes nothing, and neither does silence about a node, unless the leader's own failure detector, which ran before
+it led, has heard nothing for long enough. An object is written only when it differs. Decisions about tasks are made
+with the nodes as they will be, in the same transaction as the change of the node, so that a lost node costs one
+commit and not two.
 """
 
 from dataclasses import dataclass
@@ -52,14 +53,18 @@ def node_records(
     observed: ObservedState,
     now: float,
     settings: ControllerSettings,
-    leader_since: float | None,
+    listening_since: float | None,
 ) -> dict[NodeId, NodeRecord]:
-    unseen_is_down = leader_since is not None and now >= leader_since + settings.unseen_after_s
     records = {}
     for id_ in sorted({*state.nodes, *observed.nodes}):
         stored, seen = state.nodes.get(id_), observed.nodes.get(id_)
         before = stored.value if stored else None
-        after = _after(before, seen, now, unseen_is_down)
+        unseen = (
+            before is not None
+            and listening_since is not None
+            and now >= unseen_until(before, listening_since, settings)
+        )
+        after = _after(before, seen, now, unseen)
         if after is not None:
             left_for_good = after.status is NodeStatus.LEFT and now >= after.status_since + settings.left_grace_s
             records[id_] = NodeRecord(
@@ -70,6 +75,11 @@ def node_records(
                 gone=after.status is NodeStatus.DOWN or left_for_good,
             )
     return records
+
+
+def unseen_until(node: Node, listening_since: float, settings: ControllerSettings) -> float:
+    """Until when silence about a node that is up on record says nothing: it may just have come up or be on its way."""
+    return max(listening_since, node.status_since) + settings.unseen_after_s
 
 
 def _after(before: Node | None, seen: ObservedNode | None, now: float, unseen_is_down: bool) -> Node | None:

@@ -13,8 +13,8 @@ class ControllerSettings:
     left_grace_s: float = 30.0
     """How long the tasks of a node that was stopped on purpose wait for its return before they are replaced."""
     unseen_after_s: float = 30.0
-    """A node that is up on record, but that a leader's failure detector has not heard of at all for so long
-    since the leader took office, is down (it never came back after the whole cluster was restarted)."""
+    """A node that is up on record, but that the leader's failure detector has not heard of at all for so long since
+    it reached others, is down (it never came back after the whole cluster was restarted)."""
     unknown_after_s: float = 30.0
     """A stopped task of which its node says nothing for so long after it was told to stop is gone there."""
     dead_kept_max: int = 3

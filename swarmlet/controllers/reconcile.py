@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from swarmlet.controllers.fates import Fate
-from swarmlet.controllers.membership import NodeRecord, node_records
+from swarmlet.controllers.membership import NodeRecord, node_records, unseen_until
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
 from swarmlet.controllers.placing import Creation, capacity_of, describe, fill
 from swarmlet.controllers.retention import clear_removed, expire
@@ -50,14 +50,19 @@ def reconcile(
     observed: ObservedState,
     now: float,
     *,
-    leader_since: float | None = None,
+    listening_since: float | None = None,
     settings: ControllerSettings = DEFAULT_SETTINGS,
 ) -> Outcome:
-    """`now` and `leader_since` are wall time; without the latter, silence about a node never makes it down."""
-    nodes = node_records(state, observed, now, settings, leader_since)
+    """`now` and `listening_since`, from which on this peer would have heard of every node, are wall time.
+
+    Without the latter, silence about a node never makes it down.
+    """
+    nodes = node_records(state, observed, now, settings, listening_since)
     view = ClusterView.of(state, observed, nodes, now, settings)
-    if leader_since is not None:
-        view.wake_after(leader_since + settings.unseen_after_s)
+    if listening_since is not None:
+        for record in nodes.values():
+            if record.is_up and record.observed is None:
+                view.wake_after(unseen_until(record.node, listening_since, settings))
     decisions = _decide(view)
     problems = {each.service: _problem(each.plan) for each in decisions if each.plan and each.plan.messages}
     return Outcome(_transactions(view, decisions), problems, view.wake_at)

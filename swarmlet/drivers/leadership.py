@@ -2,7 +2,8 @@
 
 Level-triggered: every change of agreed or observed state, and the moment that a controller named, makes it look at
 everything again. A new leader first makes sure that its replica holds all that was ever committed, then acts at once
-on what gossip already knows; nothing is carried over from an earlier term.
+on what gossip already knows. It takes over no decision of an earlier term, and begins no wait anew: since when a node
+is dead, this peer knows from before it led (`sightings`).
 """
 
 import time
@@ -14,11 +15,12 @@ from swarmlet.controllers import Outcome, reconcile, voters
 from swarmlet.drivers.consensus import Consensus
 from swarmlet.drivers.leader_calls import NoLeader, NotTaken
 from swarmlet.drivers.membership import Membership
+from swarmlet.drivers.sightings import Sightings
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.errors import SwarmletError
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.observed import Liveness, ServiceProblem
-from swarmlet.raft import AddLearner, Demote, MembershipChange, Promote
+from swarmlet.raft import AddLearner, ChangeVoters, MembershipChange, Remove
 
 LOOK_AGAIN_S = 5.0
 """Nothing urgent waits for this: every change wakes the leader, and controllers name the time they wait for."""
@@ -30,11 +32,16 @@ log = structlog.get_logger()
 
 
 class Leadership:
-    def __init__(self, consensus: Consensus, membership: Membership) -> None:
-        self._consensus, self._membership = consensus, membership
+    def __init__(
+        self,
+        consensus: Consensus,
+        membership: Membership,
+        voter_settings: voters.VoterSettings = voters.DEFAULT_SETTINGS,
+    ) -> None:
+        self._consensus, self._membership, self._voter_settings = consensus, membership, voter_settings
         self._learned_term = 0
         self._leader_since = 0.0
-        self._dead_since: dict[NodeId, float] = {}
+        self._sightings = Sightings(consensus.node_id)
         self._published: Mapping[ServiceId, ServiceProblem] = {}
         self.counters = {"rounds": 0, "stale_transactions": 0, "interrupted_rounds": 0, "failed_rounds": 0}
 
@@ -44,11 +51,11 @@ class Leadership:
             while True:
                 woken.clear()
                 wait_s = LOOK_AGAIN_S
+                self._sightings.look(self._liveness(), time.monotonic(), time.time())
                 if consensus.is_leader:
                     wait_s = await self._round()
                 else:
                     self._publish({})
-                    self._dead_since.clear()
                 await wait_at_most(woken, wait_s)
 
     async def _round(self) -> float:
@@ -60,7 +67,7 @@ class Leadership:
                 self._consensus.replica.state,
                 self._membership.observed(),
                 time.time(),
-                leader_since=self._leader_since,
+                listening_since=self._sightings.listening_since or self._leader_since,
             )
             await self._commit(outcome)
             wait_s = await self._look_after_voters()
@@ -108,17 +115,24 @@ class Leadership:
     # Voters
 
     async def _look_after_voters(self) -> float:
-        now = time.monotonic()
-        liveness = {member.node_id: member.liveness for member in self._membership.members().values()}
-        dead = {node for node, live in liveness.items() if live in (Liveness.DEAD, Liveness.LEFT)}
-        self._dead_since = {node: self._dead_since.get(node, now) for node in dead}
-        change = voters.next_change(self._view(), voters.Liveliness(liveness, self._dead_since), now)
+        now, state = time.monotonic(), self._consensus.replica.state
+        members = voters.Liveliness(
+            self._liveness(),
+            self._sightings.gone_since(state.nodes, now, time.time()),
+            {node.id: node.facts.zone for node in self._membership.observed().nodes.values() if node.facts},
+        )
+        listed = frozenset(state.voter_list.value.nodes) if state.voter_list else None
+        view = self._view()
+        change = voters.next_change(view, members, now, listed, self._voter_settings)
         if change is None:
-            waits_for_dead = dead & self._consensus.raft.membership.voters
-            return voters.DEFAULT_SETTINGS.dead_after_s / 10 if waits_for_dead else LOOK_AGAIN_S
+            wait_s = voters.next_look_s(view, members, now, self._voter_settings)
+            return LOOK_AGAIN_S if wait_s is None else min(LOOK_AGAIN_S, max(SHORTEST_WAIT_S, wait_s))
         await self._consensus.change_membership(_raft_change(change))
-        log.info("membership_changed", change=type(change).__name__, node=change.node)
+        log.info("membership_changed", change=str(change))
         return SHORTEST_WAIT_S
+
+    def _liveness(self) -> dict[NodeId, Liveness]:
+        return {member.node_id: member.liveness for member in self._membership.members().values()}
 
     def _view(self) -> voters.Consensus:
         raft = self._consensus.raft
@@ -128,6 +142,7 @@ class Leadership:
             learners=raft.membership.learners,
             commit_index=raft.commit_index,
             match_index={node: progress.match_index for node, progress in raft.progress().items()},
+            change_in_flight=raft.membership.is_joint,
         )
 
 
@@ -135,7 +150,7 @@ def _raft_change(change: voters.VoterChange) -> MembershipChange:
     match change:
         case voters.AddLearner(node):
             return AddLearner(node)
-        case voters.Promote(node):
-            return Promote(node)
-        case voters.Demote(node):
-            return Demote(node)
+        case voters.SetVoters(chosen, removed):
+            return ChangeVoters(chosen, removed)
+        case voters.Remove(node):
+            return Remove(node)

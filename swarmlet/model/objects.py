@@ -1,7 +1,8 @@
 """What the cluster agrees on: the objects in the replicated store (desired state).
 
 Only the leader writes them, through the log. Each lives under one key: `stacks/NAME`, `services/ID`,
-`tasks/ID`, `nodes/ID`. What really runs is in `observed`, never here.
+`tasks/ID`, `nodes/ID`; `voters/list` is there where people chose the voters. What really runs is in `observed`,
+never here.
 """
 
 from enum import StrEnum
@@ -14,7 +15,8 @@ STACKS = "stacks/"
 SERVICES = "services/"
 TASKS = "tasks/"
 NODES = "nodes/"
-PREFIXES = (STACKS, SERVICES, TASKS, NODES)
+VOTERS = "voters/"
+PREFIXES = (STACKS, SERVICES, TASKS, NODES, VOTERS)
 """All that this version gives a meaning to. Other objects are kept as they are."""
 
 
@@ -88,3 +90,14 @@ class Node(Frozen):
     @property
     def key(self) -> str:
         return NODES + self.id
+
+
+class VoterList(Frozen):
+    """The voters that people chose. While it is there, the leader keeps to it instead of choosing them itself."""
+
+    nodes: tuple[NodeId, ...]
+    """Sorted, without repetition, at least one."""
+
+    @property
+    def key(self) -> str:
+        return VOTERS + "list"

@@ -115,6 +115,8 @@ class NodeFacts(Frozen):
     cpus: float
     memory_bytes: int
     labels: dict[str, str] = Field(default_factory=dict)
+    zone: str = ""
+    """The failure domain that it is in; empty where it does not say."""
     bootstrap_expect: int = 0
     """How many nodes it waits for before a new cluster is formed; 0 once it belongs to one or never waits."""
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from swarmlet.model.frozen import Frozen, decode
 from swarmlet.model.ids import NodeId, ServiceId, StackName, TaskId
-from swarmlet.model.objects import NODES, SERVICES, STACKS, TASKS, Node, Service, Stack, Task
+from swarmlet.model.objects import NODES, SERVICES, STACKS, TASKS, VOTERS, Node, Service, Stack, Task, VoterList
 
 T = TypeVar("T", bound=Frozen)
 
@@ -29,6 +29,7 @@ class ClusterState:
     services: dict[ServiceId, Versioned[Service]] = field(default_factory=dict)
     tasks: dict[TaskId, Versioned[Task]] = field(default_factory=dict)
     nodes: dict[NodeId, Versioned[Node]] = field(default_factory=dict)
+    voter_list: Versioned[VoterList] | None = None
 
     def put(self, key: str, value: bytes, revision: int) -> bool:
         """Take over one written object. Keys of unknown kinds are left alone: a newer agent may have written them.
@@ -45,6 +46,8 @@ class ClusterState:
                 self.tasks[TaskId(name)] = Versioned(decode(Task, value), revision)
             case p if p == NODES:
                 self.nodes[NodeId(name)] = Versioned(decode(Node, value), revision)
+            case p if p == VOTERS:
+                self.voter_list = Versioned(decode(VoterList, value), revision)
             case _:
                 self.revision = max(self.revision, revision)
                 return False
@@ -63,6 +66,8 @@ class ClusterState:
                 self.tasks.pop(TaskId(name), None)
             case p if p == NODES:
                 self.nodes.pop(NodeId(name), None)
+            case p if p == VOTERS:
+                self.voter_list = None
             case _:
                 self.revision = max(self.revision, revision)
                 return False

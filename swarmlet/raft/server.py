@@ -137,8 +137,8 @@ class Server:
     def hears_leader(self) -> bool:
         """Whether a leader was heard so lately that its followers don't help to depose it (thesis §4.2.3).
 
-        A leader's lease counts on it, so where leases are used nothing but time ends it: neither a later term that was heard of
-        meanwhile nor a restart, before which the leader may have been heard.
+        A leader's lease counts on it, so where leases are used nothing but time ends it: neither a later term that was
+        heard of meanwhile nor a restart, before which the leader may have been heard.
         """
         return self.now - self._leader_contact_at < self.settings.election_timeout_min_s
 

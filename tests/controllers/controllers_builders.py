@@ -120,8 +120,8 @@ class FakeCluster:
 
     # The leader's part
 
-    def look(self, leader_since: float | None = None) -> Outcome:
-        return reconcile(self.state, self.observed, self.now, leader_since=leader_since)
+    def look(self, listening_since: float | None = None) -> Outcome:
+        return reconcile(self.state, self.observed, self.now, listening_since=listening_since)
 
     def commit(self, transaction: Transaction) -> bool:
         check_transaction(transaction)

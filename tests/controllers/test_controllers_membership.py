@@ -72,12 +72,12 @@ def test_silence_about_a_node_is_no_verdict_until_the_leader_has_listened_long_e
     cluster.reconcile()
     del cluster.nodes[N1]
 
-    early = cluster.look(leader_since=cluster.now)
+    early = cluster.look(listening_since=cluster.now)
     assert early.transactions == []
     assert early.wake_at == cluster.now + 30
 
     since, cluster.now = cluster.now, cluster.now + 30
-    for transaction in cluster.look(leader_since=since).transactions:
+    for transaction in cluster.look(listening_since=since).transactions:
         assert cluster.commit(transaction)
     assert status(cluster) is NodeStatus.DOWN
 
@@ -88,3 +88,26 @@ def test_two_leaders_do_not_write_the_same_node_twice() -> None:
 
     assert all(cluster.commit(each) for each in ours)
     assert not any(cluster.commit(each) for each in theirs)
+
+
+def test_a_leader_that_has_listened_since_before_it_led_waits_for_nothing() -> None:
+    cluster = FakeCluster.of("n1", "n2")
+    cluster.reconcile()
+    cluster.now += 100
+    del cluster.nodes[N1]
+
+    for transaction in cluster.look(listening_since=cluster.now - 50).transactions:
+        assert cluster.commit(transaction)
+
+    assert status(cluster) is NodeStatus.DOWN
+
+
+def test_a_node_that_has_just_come_up_elsewhere_is_on_its_way_here() -> None:
+    cluster = FakeCluster.of("n1", "n2")
+    cluster.reconcile()
+    del cluster.nodes[N1]
+
+    early = cluster.look(listening_since=cluster.now - 1_000)
+
+    assert early.transactions == []
+    assert early.wake_at == cluster.now + 30
