@@ -28,6 +28,7 @@ from swarmlet.dataplane.routes import RouteTable
 from swarmlet.drivers.consensus import Consensus
 from swarmlet.drivers.formation import Formation
 from swarmlet.drivers.leadership import Leadership
+from swarmlet.drivers.log_positions import LogPositionCalls
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.drivers.state_guard import StateGuard
@@ -141,6 +142,7 @@ class Agent:
         self.consensus = Consensus(
             self.node_id, _raft_settings(config), self.storage, self.network, rng, config.raft.snapshot_every
         )
+        self.log_positions = LogPositionCalls(self.consensus, self.network)
         self.formation = Formation(config.bootstrap_expect, data, self.consensus, self.membership, self.network)
         self.state_guard = StateGuard(self.consensus, self.membership, self.network)
         self.leadership = Leadership(
@@ -188,6 +190,7 @@ class Agent:
             name=self.config.name,
             consensus=self.consensus,
             membership=self.membership,
+            log_positions=self.log_positions,
             logs=self._logs,
             problems=self._problems,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from swarmlet.api.schema import RaftRole
 from swarmlet.api.views import Moment
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.log_positions import LogPositionCalls
 from swarmlet.drivers.membership import Membership
 from swarmlet.model.ids import NodeId
 from swarmlet.model.objects import Task
@@ -22,6 +23,7 @@ class Peer:
     name: str
     consensus: Consensus
     membership: Membership
+    log_positions: LogPositionCalls
     logs: Logs
     problems: Callable[[], list[str]]
     """What keeps this agent from doing its work, a line each; empty when all is well."""
@@ -41,7 +43,8 @@ class Peer:
 
     def roles(self) -> dict[NodeId, RaftRole]:
         membership = self.consensus.raft.membership
-        roles = dict.fromkeys(membership.learners, RaftRole.LEARNER) | dict.fromkeys(membership.voters, RaftRole.VOTER)
+        voters = membership.voters | membership.outgoing
+        roles = dict.fromkeys(membership.learners, RaftRole.LEARNER) | dict.fromkeys(voters, RaftRole.VOTER)
         if (leader := self.consensus.leader_id) is not None:
             roles[leader] = RaftRole.LEADER
         return roles

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from swarmlet.api.kv_requests import CompareFailed, Superseded
 from swarmlet.api.schema import PROBLEM_TYPE, REVISION_HEADER, Problem
 from swarmlet.controllers.stack_errors import PortConflict, StackRefused, UnknownService, UnknownStack
+from swarmlet.controllers.voter_list import UnknownVoter, VotersRefused
 from swarmlet.drivers.leader_calls import NoLeader, NotTaken
 from swarmlet.drivers.sessions import TooManyWrites
 from swarmlet.errors import SwarmletError
@@ -38,6 +39,8 @@ STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (UnknownService, 404, "Not found"),
     (PortConflict, 409, "Port taken"),
     (StackRefused, 422, "Refused"),
+    (UnknownVoter, 404, "Not found"),
+    (VotersRefused, 422, "Refused"),
     (UnknownTask, 404, "Not found"),
     (NoContainerYet, 404, "No log yet"),
     (SwarmletError, 409, "Refused"),

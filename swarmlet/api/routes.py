@@ -152,7 +152,7 @@ def _service(moment: views.Moment, service: ServiceId) -> ServiceView:
 async def scale_service(request: web.Request) -> web.Response:
     service = ServiceId(request.match_info["service"])
     wanted = await body(request, ScaleRequest)
-    revision, _ = await _write(request, lambda state: stacks.scale(state, service, wanted.replicas))
+    revision, _ = await commit(request, lambda state: stacks.scale(state, service, wanted.replicas))
     return answer(WriteReply(revision=revision), revision)
 
 
@@ -211,7 +211,7 @@ async def deploy_stack(request: web.Request) -> web.Response:
     parsed = await asyncio.to_thread(
         parse_stack, request.match_info["stack"], wanted.compose, wanted.filename, wanted.variables, wanted.files
     )
-    revision, transaction = await _write(request, lambda state: stacks.deploy(state, parsed.spec, time.time()))
+    revision, transaction = await commit(request, lambda state: stacks.deploy(state, parsed.spec, time.time()))
     changed = [op.key.removeprefix(SERVICES) for op in transaction.operations if op.key.startswith(SERVICES)]
     warnings = [str(warning) for warning in parsed.warnings]
     return answer(DeployReply(revision=revision, changed=changed, warnings=warnings), revision)
@@ -227,11 +227,11 @@ def _text(content: bytes) -> str:
 @routes.delete("/v1/stacks/{stack}")
 async def remove_stack(request: web.Request) -> web.Response:
     stack = StackName(request.match_info["stack"])
-    revision, _ = await _write(request, lambda state: stacks.remove(state, stack))
+    revision, _ = await commit(request, lambda state: stacks.remove(state, stack))
     return answer(WriteReply(revision=revision), revision)
 
 
-async def _write(request: web.Request, make: Callable[[ClusterState], Transaction]) -> tuple[int, Transaction]:
+async def commit(request: web.Request, make: Callable[[ClusterState], Transaction]) -> tuple[int, Transaction]:
     """Commit what `make` says of the present state, anew when another writer came in between."""
     consensus = request.app[PEER].consensus
     for _ in range(CONFLICT_ATTEMPTS_MAX):

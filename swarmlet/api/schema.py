@@ -173,6 +173,51 @@ class KeyListing(Schema):
     """There are further keys: ask again with `after` and the last key of this page."""
 
 
+class VoterView(Schema):
+    """A member of the consensus, or a node that is on the list of voters and no member yet."""
+
+    id: str
+    name: str
+    role: RaftRole
+    votes: bool
+    listed: bool
+    """It is on the list that people made."""
+    zone: str
+    health: str
+    """`healthy`; `behind` or `silent` while it lives but its log is late or it does not answer the leader; else
+    `suspect`, `dead`, `left`, `unknown`."""
+    match_index: int | None
+    """It has the log up to here on its disk; null where no leader says so."""
+    lag: int | None
+    """Entries that the leader's log has more."""
+
+
+class VotersView(Schema):
+    automatic: bool
+    """The leader chooses the voters; false while people have listed them."""
+    listed: list[str]
+    changing: bool
+    """The voters before and after a change both have to agree at this moment."""
+    term: int
+    leader: str | None
+    last_index: int | None
+    problem: str
+    """Why the voters are not as listed, or can't be changed; empty when all is well."""
+    items: list[VoterView]
+
+
+class VotersRequest(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    voters: list[str] | None
+    """Names or ids of the nodes that are to vote; null leaves it to the leader."""
+
+
+class VotersReply(Schema):
+    revision: int
+    warnings: list[str] = Field(default_factory=list)
+
+
 class LogLineView(Schema):
     task: str
     node: str

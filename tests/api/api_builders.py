@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from swarmlet.api.peer import Peer
 from swarmlet.api.server import make_app
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.log_positions import LogPositionCalls
 from swarmlet.drivers.membership import Membership
 from swarmlet.gossip import Gossip, GossipSettings, LocalIdentity
 from swarmlet.model.ids import NodeId
@@ -47,7 +48,15 @@ async def a_peer(directory: Path) -> AsyncIterator[Peer]:
             await consensus.bootstrap()
             running = asyncio.create_task(consensus.run())
             try:
-                yield Peer("test", "node1", consensus, Membership(gossip, datagrams, network), _no_logs, list)
+                yield Peer(
+                    cluster="test",
+                    name="node1",
+                    consensus=consensus,
+                    membership=Membership(gossip, datagrams, network),
+                    log_positions=LogPositionCalls(consensus, network),
+                    logs=_no_logs,
+                    problems=list,
+                )
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from swarmlet.controllers.voters import DEFAULT_SETTINGS, VoterSettings
 from swarmlet.drivers.consensus import Consensus
 from swarmlet.drivers.leadership import Leadership
 from swarmlet.drivers.membership import Membership
@@ -53,7 +54,14 @@ def puts(prefix: str, count: int, size_bytes: int = 10) -> Transaction:
 class Node:
     """One node; `run` is its life from start to stop. Its directory stays."""
 
-    def __init__(self, name: str, directory: Path, addresses: dict[NodeId, Address], snapshot_every: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        addresses: dict[NodeId, Address],
+        snapshot_every: int,
+        voter_settings: VoterSettings = DEFAULT_SETTINGS,
+    ) -> None:
         self.id, self.path = NodeId(name * 16), directory / f"{name}.db"
         address = addresses.setdefault(self.id, a_free_address())
         self.network = PeerNetwork(self.id, PeerCredentials.create(KEY, self.id), address, addresses.get)
@@ -66,7 +74,7 @@ class Node:
         self.storage = RaftStorage.open(self.path)
         self.consensus = Consensus(self.id, RAFT, self.storage, self.network, random.Random(name), snapshot_every)
         self.guard = StateGuard(self.consensus, self.membership, self.network)
-        self.leadership = Leadership(self.consensus, self.membership)
+        self.leadership = Leadership(self.consensus, self.membership, voter_settings)
         self._stack = AsyncExitStack()
 
     async def start(self, join: tuple[Address, ...]) -> None:
@@ -109,14 +117,14 @@ async def _ended(running: "asyncio.Future[Any]") -> None:
 class Nodes:
     """A cluster. Nodes are called a, b, c …; the first one forms it, all become voters as far as there is need."""
 
-    def __init__(self, directory: Path, snapshot_every: int) -> None:
-        self._directory, self._snapshot_every = directory, snapshot_every
+    def __init__(self, directory: Path, snapshot_every: int, voter_settings: VoterSettings) -> None:
+        self._directory, self._snapshot_every, self._voter_settings = directory, snapshot_every, voter_settings
         self._addresses: dict[NodeId, Address] = {}
         self.by_name: dict[str, Node] = {}
 
     async def start(self, name: str) -> Node:
         join = tuple(self._addresses.values())
-        node = Node(name, self._directory, self._addresses, self._snapshot_every)
+        node = Node(name, self._directory, self._addresses, self._snapshot_every, self._voter_settings)
         self.by_name[name] = node
         await node.start(join)
         return node
@@ -154,8 +162,10 @@ class Nodes:
 
 
 @asynccontextmanager
-async def nodes(directory: Path, count: int = 3, snapshot_every: int = 10_000) -> AsyncIterator[Nodes]:
-    made = Nodes(directory, snapshot_every)
+async def nodes(
+    directory: Path, count: int = 3, snapshot_every: int = 10_000, voter_settings: VoterSettings = DEFAULT_SETTINGS
+) -> AsyncIterator[Nodes]:
+    made = Nodes(directory, snapshot_every, voter_settings)
     try:
         for name in "abcde"[:count]:
             await made.start(name)
