@@ -208,8 +208,29 @@ def test_a_deploy_that_cant_succeed_says_why_and_fails(hello: Cluster, tmp_path:
 
 
 def test_every_listing_prints_json(hello: Cluster) -> None:
-    for command in (["status"], ["nodes"], ["stacks"], ["services"], ["tasks", "--all"]):
+    for command in (["status"], ["nodes"], ["voters"], ["stacks"], ["services"], ["tasks", "--all"]):
         assert json.loads(hello.agents[1].cli(*command, "--output", "json").stdout)
+
+
+def test_people_choose_the_voters_and_give_the_choice_back(hello: Cluster) -> None:
+    first, *others = hello.agents
+    names = {agent.name for agent in others}
+
+    def voters() -> set[str]:
+        return {one["name"] for one in first.get("/v1/voters")["items"] if one["votes"]}
+
+    done = first.cli("voters", "--set", ",".join(names))
+    assert "no more failures than 1" in done.stderr
+    assert voters() == names
+    eventually("one of them leads", lambda: first.get("/v1/voters")["leader"] in names)
+    first.cli("scale", WEB, str(REPLICAS))
+
+    refused = first.cli("voters", "--set", "nobody", check=False)
+    assert refused.returncode == 1 and "no node has the name or id 'nobody'" in refused.stderr
+
+    first.cli("voters", "--auto")
+    eventually("all three vote again", lambda: voters() == {*names, first.name})
+    eventually("all have the log", lambda: all(one["lag"] == 0 for one in first.get("/v1/voters")["items"]))
 
 
 def test_logs_are_read_through_another_peer(hello: Cluster) -> None:
