@@ -31,6 +31,7 @@ from swarmlet.config.values import (
 )
 from swarmlet.model.observed import Address
 
+MIB = 1024 * 1024
 DERIVED = Path()
 """Stands in a field until `Config` has derived its value from the others."""
 JOIN_MAX = 100
@@ -150,6 +151,19 @@ class RaftTiming(Section):
     )
 
 
+class StoreSettings(Section):
+    """What the cluster agrees on. Every node should have the same."""
+
+    size_max: SizeBytes = Field(
+        default=512 * MIB,
+        ge=MIB,
+        le=1536 * MIB,
+        description="The store's total size, as bytes or with a unit. Writes beyond it are refused, but for those that "
+        "free room. A node needs about two and a half times as much memory, when the store is full.",
+        examples=["512MiB"],
+    )
+
+
 class OfferedResources(Section):
     """What this node offers to tasks, where that is not all it has."""
 
@@ -238,6 +252,7 @@ class Config(Section):
     proxy: ProxySettings = Field(default_factory=ProxySettings)
     gossip: GossipTiming = Field(default_factory=GossipTiming)
     raft: RaftTiming = Field(default_factory=RaftTiming)
+    store: StoreSettings = Field(default_factory=StoreSettings)
     resources: OfferedResources = Field(default_factory=OfferedResources)
     log: LogSettings = Field(default_factory=LogSettings)
 
