@@ -145,8 +145,8 @@ class Consensus:
         return self._machine.applied_index
 
     @property
-    def snapshots_taken(self) -> int:
-        return self._keeper.taken
+    def snapshots(self) -> SnapshotKeeper:
+        return self._keeper
 
     @property
     def formed(self) -> bool:

@@ -50,7 +50,7 @@ async def test_a_retry_is_known_to_a_leader_that_has_the_first_attempt_from_a_sn
         first = await ask(made.follower(), leader, a_write(1))
         for number in range(110):
             await leader.consensus.submit(puts(f"kv/{number}/", 1))
-        await until(lambda: all(node.consensus.snapshots_taken for node in made))
+        await until(lambda: all(node.consensus.snapshots.taken for node in made))
         for name in list(made.by_name):
             await made.stop(name)
         for name in "abc":
