@@ -140,7 +140,13 @@ class Agent:
         self.membership = Membership(gossip, self.datagrams, self.network)
         self.storage = RaftStorage.open(data.raft_log)
         self.consensus = Consensus(
-            self.node_id, _raft_settings(config), self.storage, self.network, rng, config.raft.snapshot_every
+            self.node_id,
+            _raft_settings(config),
+            self.storage,
+            self.network,
+            rng,
+            config.raft.snapshot_every,
+            config.store.size_max,
         )
         self.log_positions = LogPositionCalls(self.consensus, self.network)
         self.formation = Formation(config.bootstrap_expect, data, self.consensus, self.membership, self.network)
@@ -339,6 +345,8 @@ class Agent:
 
     def _problems(self) -> list[str]:
         problems = [str(problem) for problem in self.proxy.problems()] + self.state_guard.problems()
+        if (filling := self.consensus.room.problem(self.consensus.store)) is not None:
+            problems.append(filling)
         if not self.consensus.formed:
             problems.append("this node does not belong to a cluster yet: no peer has added it")
         elif self.consensus.leader_id is None:

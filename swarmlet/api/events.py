@@ -1,12 +1,17 @@
 """One event stream (server-sent events) of what is agreed and of what is observed.
 
 Agreed changes carry their revision as the event's id, so a client resumes with `Last-Event-ID` or `?from=REVISION`
-and misses none. Observed ones (task and node status) are sent as they are seen from here and are not replayed: a
-client that resumes reads the present status instead. A client too slow for the history is told `compacted`.
+and misses none: only the last change of a transaction has an id, so one that was cut off within a transaction gets
+all of it again. Observed changes (task and node status) are sent as they are seen from here and are not replayed: a
+client that resumes reads the present status instead.
+
+A client that can't be told all it missed is told so, never silently left out: 410 when it asks, and a last event
+`compacted` when it falls behind while it follows (it was too slow, or this peer took over a snapshot).
 """
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 from aiohttp import web
 
@@ -15,7 +20,7 @@ from swarmlet.api.routes import PEER
 from swarmlet.api.schema import EventView
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.model.observed import ObservedState
-from swarmlet.store import Compacted
+from swarmlet.store import Change, Compacted
 
 KEEPALIVE_S = 15.0
 routes = web.RouteTableDef()
@@ -24,29 +29,30 @@ routes = web.RouteTableDef()
 @routes.get("/v1/events")
 async def stream_events(request: web.Request) -> web.StreamResponse:
     peer = request.app[PEER]
-    last = _start_revision(request, peer)
-    try:
-        peer.consensus.store.changes_since(last)
-    except Compacted as error:
-        raise web.HTTPGone(text=f"{error}; read the present state and follow from its revision") from error
+    last = await _start_revision(request, peer)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     await response.prepare(request)
-    await response.write(b": follow\n\n")
-    observed = peer.membership.observed()
+    await response.write(f"id: {last}\n: follow\n\n".encode())
+    observed, epoch = peer.membership.observed(), peer.consensus.machine.epoch
     with listening(peer.consensus.applied, peer.membership.changed) as woken:
         while True:
             woken.clear()
             try:
-                changes = peer.consensus.store.changes_since(last)
+                changes = _changes_after(peer, last, epoch)
             except Compacted as error:
-                await response.write(f"event: compacted\ndata: {error}\n\n".encode())
+                told = EventView(
+                    revision=peer.consensus.store.revision, kind="compacted", key="", message=str(error), at=time.time()
+                )
+                await response.write(_frame(told))
                 return response
-            for change in changes:
+            for change, following in pairwise((*changes, None)):
+                assert change is not None, "only the end has nothing"
                 kind = "put" if change.value is not None else "delete"
                 event = EventView(
                     revision=change.revision, kind=kind, key=change.key, message=change.reason, at=time.time()
                 )
-                await response.write(_frame(event, event_id=change.revision))
+                is_last = following is None or following.revision != change.revision
+                await response.write(_frame(event, event_id=change.revision if is_last else None))
                 last = change.revision
             now_observed = peer.membership.observed()
             for event in observed_events(observed, now_observed, last):
@@ -56,14 +62,31 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
                 await response.write(b": alive\n\n")
 
 
-def _start_revision(request: web.Request, peer: Peer) -> int:
+def _changes_after(peer: Peer, revision: int, epoch: int) -> list[Change]:
+    """Raises `Compacted`, also where the store was replaced by one that has not come so far."""
+    store = peer.consensus.store
+    if peer.consensus.machine.epoch != epoch and revision > store.revision:
+        raise Compacted(revision, store.revision)
+    return store.changes_since(revision)
+
+
+async def _start_revision(request: web.Request, peer: Peer) -> int:
+    """Raises 400 for what is no revision, 410 for one that can't be followed from."""
     text = request.headers.get("Last-Event-ID") or request.query.get("from")
     if text is None:
         return peer.consensus.store.revision
     try:
-        return int(text)
+        revision = int(text)
     except ValueError as error:
         raise web.HTTPBadRequest(text=f"from: '{text}' is not a revision; write a whole number") from error
+    if revision > peer.consensus.store.revision:
+        # This peer may be behind. If all that was ever acknowledged does not reach it, it is of another history.
+        await peer.consensus.barrier()
+    try:
+        _changes_after(peer, revision, epoch=-1)
+    except Compacted as error:
+        raise web.HTTPGone(text=f"{error}; read the present state and follow from its revision") from error
+    return revision
 
 
 def _frame(event: EventView, event_id: int | None = None) -> bytes:

@@ -33,6 +33,14 @@ class PeerCollector(Collector):
         leads = self._peer.roles().get(self._peer.node_id) is RaftRole.LEADER
         yield _gauge("swarmlet_raft_leader", "1 while this node leads", int(leads))
         yield _gauge("swarmlet_store_revision", "Store revision", consensus.store.revision)
+        yield _gauge("swarmlet_store_objects", "Objects in the store", consensus.store.object_count)
+        yield _gauge("swarmlet_store_size_bytes", "Size of all objects", consensus.store.size_bytes)
+        yield _gauge("swarmlet_store_size_bytes_max", "What is allowed of it", consensus.room.size_bytes_max)
+        yield _gauge("swarmlet_snapshots_taken", "Snapshots taken of the store", consensus.snapshots.taken)
+        longest = consensus.snapshots.longest_step_s
+        yield _gauge("swarmlet_snapshot_longest_step_seconds", "Longest hold of the event loop by a snapshot", longest)
+        distrusted = int(consensus.machine.distrusted)
+        yield _gauge("swarmlet_store_diverged", "1 while this node's state differs from the majority's", distrusted)
         nodes = GaugeMetricFamily("swarmlet_nodes", "Nodes by liveness, as seen from here", labels=["liveness"])
         observed = self._peer.membership.observed()
         for liveness in Liveness:

@@ -16,7 +16,7 @@ from swarmlet.drivers.sessions import TooManyWrites
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import ComposeError
 from swarmlet.node.errors import NoContainerYet, UnknownTask
-from swarmlet.store import InvalidKey, InvalidRequestId, TransactionRefused
+from swarmlet.store import InvalidKey, InvalidRequestId, StoreFull, TransactionRefused
 from swarmlet.transport import PeerTimeout, PeerUnavailable, RemoteError
 
 log = structlog.get_logger()
@@ -34,6 +34,7 @@ STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (Superseded, 409, "Superseded"),
     (InvalidKey, 400, "Bad key"),
     (InvalidRequestId, 400, "Bad request id"),
+    (StoreFull, 507, "Store full"),
     (TransactionRefused, 413, "Too large"),
     (UnknownStack, 404, "Not found"),
     (UnknownService, 404, "Not found"),
@@ -89,7 +90,7 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
             )
         )
     except SwarmletError as error:
-        status, title = next((code, title) for kind, code, title in STATUS_OF if isinstance(error, kind))
+        status, title = next((code, title) for kind, code, title in STATUS_OF if _is_a(error, kind))
         present = error.present if isinstance(error, CompareFailed) else None
         return problem_response(Problem(title=title, status=status, detail=str(error), revision=present))
     except ConnectionError:
@@ -99,6 +100,13 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         log.exception("request_failed", method=request.method, path=request.path)
         detail = f"{type(error).__name__}: the agent's log has the details"
         return problem_response(Problem(title="Internal fault", status=500, detail=detail))
+
+
+def _is_a(error: SwarmletError, kind: type[SwarmletError]) -> bool:
+    """Also where it is the leader's error, told by a peer that passed the request on."""
+    if isinstance(error, RemoteError) and error.code == StoreFull.__name__:
+        return kind is StoreFull
+    return isinstance(error, kind)
 
 
 def _first_fault(error: ValidationError) -> str:

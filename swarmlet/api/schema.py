@@ -231,7 +231,7 @@ class EventView(Schema):
 
     revision: int
     kind: str
-    """`put` or `delete` (agreed), `task` or `node` (observed)."""
+    """`put` or `delete` (agreed), `task` or `node` (observed); `compacted` when the stream ends with a gap."""
     key: str
     message: str
     at: float

@@ -46,10 +46,11 @@ def follow_events(client: Client, since: int | None, say: Callable[[EventView], 
     while True:
         try:
             for line in client.lines("/v1/events", STREAM_TIMEOUT_S, **{"from": last}):
-                if line.startswith("data: {"):
-                    event = EventView.model_validate_json(line.removeprefix("data: "))
-                    last = max(last or 0, event.revision)
-                    say(event)
+                if line.startswith("id: "):
+                    # A transaction's last change has it; one that was cut off comes again as a whole.
+                    last = int(line.removeprefix("id: "))
+                elif line.startswith("data: {"):
+                    say(EventView.model_validate_json(line.removeprefix("data: ")))
         except (OSError, NoPeer):
             time.sleep(RECONNECT_S)
 

@@ -33,6 +33,7 @@ from swarmlet.config.values import (
 )
 from swarmlet.model.observed import Address
 
+MIB = 1024 * 1024
 DERIVED = Path()
 """Stands in a field until `Config` has derived its value from the others."""
 JOIN_MAX = 100
@@ -165,6 +166,19 @@ class AutopilotSettings(Section):
     )
 
 
+class StoreSettings(Section):
+    """What the cluster agrees on. Every node should have the same."""
+
+    size_max: SizeBytes = Field(
+        default=512 * MIB,
+        ge=MIB,
+        le=1536 * MIB,
+        description="The store's total size, as bytes or with a unit. Writes beyond it are refused, but for those that "
+        "free room. A node needs about two and a half times as much memory, when the store is full.",
+        examples=["512MiB"],
+    )
+
+
 class OfferedResources(Section):
     """What this node offers to tasks, where that is not all it has."""
 
@@ -260,6 +274,7 @@ class Config(Section):
     gossip: GossipTiming = Field(default_factory=GossipTiming)
     raft: RaftTiming = Field(default_factory=RaftTiming)
     autopilot: AutopilotSettings = Field(default_factory=AutopilotSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
     resources: OfferedResources = Field(default_factory=OfferedResources)
     log: LogSettings = Field(default_factory=LogSettings)
 

@@ -57,6 +57,8 @@ from swarmlet.raft import (
 )
 from swarmlet.storage import RaftStorage
 from swarmlet.store import (
+    STORE_SIZE_BYTES_MAX,
+    Room,
     Store,
     TransactionResult,
     check_transaction,
@@ -92,9 +94,11 @@ class Consensus:
         network: PeerNetwork,
         rng: Random,
         snapshot_every: int,
+        store_size_bytes_max: int = STORE_SIZE_BYTES_MAX,
     ) -> None:
         self.node_id = node_id
         self.role_changed = Signal()
+        self.room = Room(store_size_bytes_max)
         self._settings, self._storage, self._network, self._rng = settings, storage, network, rng
         self._failure: BaseException | None = None
         self._sessions = Sessions(f"{node_id}-{time.time_ns():x}")
@@ -141,8 +145,8 @@ class Consensus:
         return self._machine.applied_index
 
     @property
-    def snapshots_taken(self) -> int:
-        return self._keeper.taken
+    def snapshots(self) -> SnapshotKeeper:
+        return self._keeper
 
     @property
     def formed(self) -> bool:
@@ -224,7 +228,10 @@ class Consensus:
         """Raises what is wrong with it; the future gets the result once it is applied, or `NotTaken`."""
         transaction = decode_transaction(body)
         check_transaction(transaction, len(body))
+        growth_bytes = self.room.take(self.store, transaction)
         proposal = self._new_proposal(transaction)
+        if growth_bytes:
+            proposal.result.add_done_callback(lambda _: self.room.release(growth_bytes))
         self._post(Propose(self._request, body))
         return proposal.result
 

@@ -6,6 +6,7 @@ is settled when it begins (`Store.view`); entries that are applied meanwhile com
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
@@ -22,20 +23,36 @@ RESTORE_STEP_BYTES = 128 * 1024
 log = structlog.get_logger()
 
 
-async def packed(view: StoreView) -> SnapshotData:
+class Steps:
+    """Work that gives way to others between its steps, and the longest time that one of them held them up."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self._began_at = time.perf_counter()
+
+    async def give_way(self) -> None:
+        self.end()
+        await asyncio.sleep(0)
+        self._began_at = time.perf_counter()
+
+    def end(self) -> None:
+        self.longest_s = max(self.longest_s, time.perf_counter() - self._began_at)
+
+
+async def packed(view: StoreView, steps: Steps) -> SnapshotData:
     parts: list[bytes] = []
     for piece in view.pieces():
         parts.append(piece)
-        await asyncio.sleep(0)
+        await steps.give_way()
     return joined(parts)
 
 
-async def restored(data: SnapshotData) -> Store:
+async def restored(data: SnapshotData, steps: Steps) -> Store:
     """Raises `UnreadableSnapshot`."""
     restoring = Restoring()
     for piece in pieces_of(data, RESTORE_STEP_BYTES):
         restoring.feed(piece)
-        await asyncio.sleep(0)
+        await steps.give_way()
     return restoring.finish()
 
 
@@ -45,6 +62,8 @@ class SnapshotKeeper:
     def __init__(self, machine: StateMachine, compact: Callable[[Compact], None]) -> None:
         self._machine, self._compact = machine, compact
         self.taken = self.installed = 0
+        self.longest_step_s = 0.0
+        """For which one step held up the event loop."""
 
     async def run(self) -> None:
         """Until cancelled. Raises `UnreadableSnapshot`: a peer's state that can't be read must not be passed over."""
@@ -59,21 +78,28 @@ class SnapshotKeeper:
                     await woken.wait()
 
     async def _take(self) -> None:
-        machine = self._machine
+        machine, steps = self._machine, Steps()
         index, view, epoch = machine.applied_index, machine.store.view(), machine.epoch
-        data = await packed(view)
+        data = await packed(view, steps)
         if machine.epoch != epoch:
             return  # The state was replaced meanwhile: what was packed is not to be kept.
         machine.snapshot_taken(index)
         self.taken += 1
-        log.info("snapshot_taken", index=index, revision=view.revision, size_bytes=len(data))
         self._compact(Compact(index, data))
+        self._ended(steps, "snapshot_taken", index, view.revision, len(data))
 
     async def _install(self) -> None:
         snapshot = self._machine.received
         assert snapshot is not None
-        store = await restored(snapshot.data)
+        steps = Steps()
+        store = await restored(snapshot.data, steps)
         if self._machine.received is snapshot:
             self._machine.install(snapshot, store)
             self.installed += 1
-            log.info("snapshot_installed", index=snapshot.last_index, revision=store.revision)
+            self._ended(steps, "snapshot_installed", snapshot.last_index, store.revision, len(snapshot.data))
+
+    def _ended(self, steps: Steps, event: str, index: int, revision: int, size_bytes: int) -> None:
+        steps.end()
+        self.longest_step_s = max(self.longest_step_s, steps.longest_s)
+        longest_ms = round(steps.longest_s * 1_000, 1)
+        log.info(event, index=index, revision=revision, size_bytes=size_bytes, longest_step_ms=longest_ms)

@@ -19,7 +19,7 @@ from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.drivers.state_transfer import StateNotGiven, StateTransfer
 from swarmlet.errors import SwarmletError
 from swarmlet.model.ids import NodeId
-from swarmlet.model.observed import StateHash, StateHashes
+from swarmlet.model.observed import Liveness, StateHash, StateHashes
 from swarmlet.store.agreement import HASH_FORMAT, Comparison, Disagreement, HashPoint, compare
 from swarmlet.transport import PeerNetwork
 
@@ -68,7 +68,13 @@ class StateGuard:
     async def run(self) -> None:
         """Until cancelled."""
         consensus, membership = self._consensus, self._membership
-        with listening(consensus.applied, consensus.role_changed, membership.state_hashes_changed) as woken:
+        signals = (
+            consensus.applied,
+            consensus.role_changed,
+            membership.state_hashes_changed,
+            membership.liveness_changed,
+        )
+        with listening(*signals) as woken:
             while True:
                 woken.clear()
                 self._publish()
@@ -98,7 +104,12 @@ class StateGuard:
             if node in voters and hashes.format == HASH_FORMAT
         }
         known[consensus.node_id] = consensus.machine.trail.points()
-        return compare(known, voters)
+        awaited = frozenset(node for node in voters if self._is_awaited(node))
+        return compare(known, voters, awaited)
+
+    def _is_awaited(self, node: NodeId) -> bool:
+        member = self._membership.members().get(node)
+        return member is not None and member.liveness in (Liveness.ALIVE, Liveness.SUSPECT)
 
     async def _look(self) -> None:
         before, self._comparison = self._comparison, self._compare()

@@ -23,17 +23,21 @@ from swarmlet.store.limits import (
     check_transaction,
 )
 from swarmlet.store.objects import Change, StoredObject, TransactionResult
+from swarmlet.store.room import STORE_SIZE_BYTES_MAX, Room, StoreFull
 from swarmlet.store.snapshot import UnreadableSnapshot
 from swarmlet.store.store import Restoring, Store, StoreView
 
 __all__ = [
+    "STORE_SIZE_BYTES_MAX",
     "Change",
     "Compacted",
     "InvalidKey",
     "InvalidRequestId",
     "ObjectTooLarge",
     "Restoring",
+    "Room",
     "Store",
+    "StoreFull",
     "StoreView",
     "StoredObject",
     "TooManyCompares",

@@ -17,8 +17,8 @@ from swarmlet.model.ids import NodeId
 HASH_FORMAT = 1
 """Of what is hashed, and how. Points of different formats are not compared."""
 HASH_EVERY = 64
-LEVELS = (HASH_EVERY, 16 * HASH_EVERY, 256 * HASH_EVERY)
-"""At each of these distances the last `POINTS_KEPT` are remembered."""
+LEVELS = tuple(HASH_EVERY * 4**step for step in range(5))
+"""At each of these distances the last `POINTS_KEPT` are remembered. The longest is more than replicas are apart."""
 POINTS_KEPT = 2
 
 
@@ -65,11 +65,13 @@ class Disagreement:
 class Comparison:
     wrong: Mapping[NodeId, Disagreement] = field(default_factory=dict)
     undecided: Mapping[int, frozenset[NodeId]] = field(default_factory=dict)
-    """Log index -> the nodes that differ there among each other, none of whose states a majority of voters holds."""
+    """Log index -> the nodes that differ there among each other; none of their states can be a majority's any more."""
 
 
-def compare(known: Mapping[NodeId, Iterable[HashPoint]], voters: Set[NodeId]) -> Comparison:
-    """What the points known of each node say together."""
+def compare(
+    known: Mapping[NodeId, Iterable[HashPoint]], voters: Set[NodeId], awaited: Set[NodeId] = frozenset()
+) -> Comparison:
+    """What the points known of each node say together. Voters that are `awaited` may still decide where they miss."""
     wrong: dict[NodeId, Disagreement] = {}
     undecided: dict[int, frozenset[NodeId]] = {}
     for (index, _), points in _by_place(known).items():
@@ -79,8 +81,10 @@ def compare(known: Mapping[NodeId, Iterable[HashPoint]], voters: Set[NodeId]) ->
         if len(holders) == 1:
             continue
         right = max(holders.values(), key=lambda nodes: len(nodes & voters))
-        if 2 * len(right & voters) <= len(voters):
-            undecided[index] = frozenset(points)
+        votes = len(right & voters)
+        if 2 * votes <= len(voters):
+            if 2 * (votes + len((awaited & voters) - points.keys())) <= len(voters):
+                undecided[index] = frozenset(points)
             continue
         for node in points.keys() - right:
             wrong[node] = Disagreement(points[node], frozenset(right))

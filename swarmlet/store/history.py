@@ -22,7 +22,7 @@ class Compacted(SwarmletError):
     """The changes asked for are gone; read everything and go on from its revision."""
 
     def __init__(self, revision: int, floor: int) -> None:
-        super().__init__(f"changes after revision {revision} are no longer kept, only those after {floor}: read anew")
+        super().__init__(f"not all changes after revision {revision} are kept here, only those after {floor}")
         self.revision = revision
         self.floor = floor
 

@@ -12,6 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -76,7 +77,7 @@ class PeerListener:
                 accepted.close()
                 continue
             self._handshakes[host] += 1
-            scope.spawn(self._authenticate(accepted, host))
+            scope.spawn(self._authenticate(accepted, host)).add_done_callback(partial(_close_if_cancelled, accepted))
 
     def close(self) -> None:
         self._listener.close()
@@ -127,3 +128,9 @@ class PeerListener:
         if now - self._logged_at >= LOG_INTERVAL_S:
             self._logged_at = now
             log.warning(event, **fields)
+
+
+def _close_if_cancelled(accepted: socket.socket, handshake: asyncio.Task[None]) -> None:
+    """One that was cancelled before it began has closed nothing itself."""
+    if handshake.cancelled():
+        accepted.close()

@@ -37,7 +37,7 @@ async def _no_logs(_task: Task, _tail: int | None, _follow: bool) -> AsyncGenera
 
 @asynccontextmanager
 async def a_peer(directory: Path) -> AsyncIterator[Peer]:
-    """A cluster of one."""
+    """A cluster of one; again with all it had, where the directory was a peer's before."""
     network = PeerNetwork(NODE, PeerCredentials.create(KEY, NODE), ANY_PORT, lambda _: None)
     datagrams = DatagramEndpoint(ANY_PORT, DatagramSealer(KEY, "test"), lambda *_: None, lambda _: None)
     now = asyncio.get_running_loop().time()
@@ -45,7 +45,8 @@ async def a_peer(directory: Path) -> AsyncIterator[Peer]:
     with RaftStorage.open(directory / "raft.db") as storage:
         consensus = Consensus(NODE, RaftSettings(), storage, network, Random(1), snapshot_every=1_000)
         async with network:
-            await consensus.bootstrap()
+            if not consensus.formed:
+                await consensus.bootstrap()
             running = asyncio.create_task(consensus.run())
             try:
                 yield Peer(

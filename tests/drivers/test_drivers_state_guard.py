@@ -23,7 +23,7 @@ async def test_a_follower_that_went_wrong_is_found_reported_and_healed_on_its_di
         wrong.corrupt("kv/ghost", b"never written")
 
         await write_past_an_agreed_index(made)
-        await until(lambda: wrong.guard.counters["heals"] == 1 and wrong.consensus.snapshots_taken == 1)
+        await until(lambda: wrong.guard.counters["heals"] == 1 and wrong.consensus.snapshots.taken == 1)
 
         assert wrong.consensus.store.get("kv/ghost") is None
         assert not wrong.guard.problems()
@@ -70,7 +70,7 @@ async def test_a_state_that_was_altered_on_the_disk_is_found_after_the_start(tmp
             await write_past_an_agreed_index(made)
         victim = made.follower()
         name = made.name_of(victim)
-        await until(lambda: victim.consensus.snapshots_taken)
+        await until(lambda: victim.consensus.snapshots.taken)
         await made.stop(name)
         alter_snapshot(victim.path)
 

@@ -45,12 +45,19 @@ def test_a_learner_is_wrong_against_the_voters_and_has_no_say() -> None:
 def test_without_a_majority_nobody_is_blamed() -> None:
     two = compare({A: [a_point("x")], B: [a_point("y")]}, frozenset({A, B}))
     three = compare({A: [a_point("x")], B: [a_point("y")], C: [a_point("z")]}, VOTERS)
-    not_all_known = compare({A: [a_point("x")], B: [a_point("y")]}, VOTERS)
+    third_is_dead = compare({A: [a_point("x")], B: [a_point("y")]}, VOTERS, awaited=frozenset({A, B}))
 
-    assert not (two.wrong or three.wrong or not_all_known.wrong)
+    assert not (two.wrong or three.wrong or third_is_dead.wrong)
     assert two.undecided == {HASH_EVERY: {A, B}}
     assert three.undecided == {HASH_EVERY: VOTERS}
-    assert not_all_known.undecided == {HASH_EVERY: {A, B}}
+    assert third_is_dead.undecided == {HASH_EVERY: {A, B}}
+
+
+def test_a_voter_that_may_still_decide_is_awaited() -> None:
+    known = {A: [a_point("x")], B: [a_point("y")]}
+
+    assert compare(known, VOTERS, awaited=VOTERS) == Comparison()
+    assert compare({**known, C: [a_point("y")]}, VOTERS, awaited=VOTERS).wrong.keys() == {A}
 
 
 def test_points_of_other_indices_or_terms_are_no_evidence() -> None:
@@ -73,7 +80,7 @@ def test_a_trail_is_short_however_long_the_log_is() -> None:
 def test_replicas_that_are_not_equally_far_have_a_point_in_common() -> None:
     ahead = {point.index for point in a_trail_up_to(3 * LEVELS[-1]).points()}
 
-    for lag in (0, HASH_EVERY, 7 * HASH_EVERY, LEVELS[1], 5 * LEVELS[1], LEVELS[2]):
+    for lag in (0, *LEVELS, 7 * HASH_EVERY, 5 * LEVELS[1]):
         behind = {point.index for point in a_trail_up_to(3 * LEVELS[-1] - lag).points()}
         assert ahead & behind, f"{lag} entries behind"
 
