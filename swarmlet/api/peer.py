@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from swarmlet.api.schema import RaftRole
 from swarmlet.api.views import Moment
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.key_rotation import KeyRotation
 from swarmlet.drivers.membership import Membership
 from swarmlet.model.ids import NodeId
 from swarmlet.model.objects import Task
@@ -22,6 +23,7 @@ class Peer:
     name: str
     consensus: Consensus
     membership: Membership
+    rotation: KeyRotation
     logs: Logs
     problems: Callable[[], list[str]]
     """What keeps this agent from doing its work, a line each; empty when all is well."""
