@@ -151,12 +151,23 @@ def load_ring(path: Path) -> KeyRing:
 
 
 def save_ring(path: Path, ring: KeyRing) -> None:
-    """Replace the file's ring, durably. Raises `KeyFileError`; then the old one is still there."""
+    """Replace the file's ring, durably. Raises `KeyFileError`; then the old one is still there.
+
+    Agents of one host may share a file (and then its writing): each wants the same content.
+    """
     try:
         # A link stays a link: what it leads to is replaced.
         write_atomically(path.resolve(), ring.text().encode())
     except OSError as error:
-        raise KeyFileError(path, f"can't be replaced: {error.strerror or error}") from error
+        if not _holds(path, ring):
+            raise KeyFileError(path, f"can't be replaced: {error.strerror or error}") from error
+
+
+def _holds(path: Path, ring: KeyRing) -> bool:
+    try:
+        return load_ring(path) == ring
+    except KeyFileError:
+        return False
 
 
 def load_or_make_ring(path: Path) -> KeyRing:
