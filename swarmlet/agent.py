@@ -25,6 +25,7 @@ from swarmlet.dataplane.proxy import Proxy
 from swarmlet.dataplane.relay import RelayServer
 from swarmlet.dataplane.routes import RouteTable
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.death_quorum import DeathQuorum
 from swarmlet.drivers.formation import Formation
 from swarmlet.drivers.key_rotation import KeyRotation
 from swarmlet.drivers.keyring import Keyring
@@ -149,7 +150,8 @@ class Agent:
         self.rotation = KeyRotation(self.keyring, self.network, self.membership, lambda: self.consensus.replica)
         self.formation = Formation(config.bootstrap_expect, data, self.consensus, self.membership, self.network)
         self.state_guard = StateGuard(self.consensus, self.membership, self.network)
-        self.leadership = Leadership(self.consensus, self.membership)
+        self.deaths = DeathQuorum(self.consensus, self.membership, self.network)
+        self.leadership = Leadership(self.consensus, self.membership, self.deaths)
         self.node_loop = NodeLoop(
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
         )
@@ -210,6 +212,7 @@ class Agent:
             self.membership.run(),
             self.keyring.run(),
             self.formation.run(),
+            self.deaths.run(),
             self.leadership.run(),
             self.state_guard.run(),
             self.node_loop.run(),
@@ -351,6 +354,7 @@ class Agent:
             problems.append("this node does not belong to a cluster yet: no peer has added it")
         elif self.consensus.leader_id is None:
             problems.append("no leader: nothing can be changed until a majority of voters is back")
+        problems += self.deaths.problems()
         return problems
 
     def counters(self) -> dict[str, dict[str, int]]:

@@ -2,7 +2,8 @@
 
 Level-triggered: every change of agreed or observed state, and the moment that a controller named, makes it look at
 everything again. A new leader first makes sure that its replica holds all that was ever committed, then acts at once
-on what gossip already knows; nothing is carried over from an earlier term.
+on what gossip already knows; nothing is carried over from an earlier term. Whom it holds for dead is the voters' word,
+not its own.
 """
 
 import time
@@ -12,6 +13,7 @@ import structlog
 
 from swarmlet.controllers import Outcome, reconcile, voters
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.death_quorum import DeathQuorum
 from swarmlet.drivers.leader_calls import NoLeader, NotTaken
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.signal import listening, wait_at_most
@@ -30,8 +32,8 @@ log = structlog.get_logger()
 
 
 class Leadership:
-    def __init__(self, consensus: Consensus, membership: Membership) -> None:
-        self._consensus, self._membership = consensus, membership
+    def __init__(self, consensus: Consensus, membership: Membership, deaths: DeathQuorum) -> None:
+        self._consensus, self._membership, self._deaths = consensus, membership, deaths
         self._learned_term = 0
         self._leader_since = 0.0
         self._dead_since: dict[NodeId, float] = {}
@@ -40,7 +42,8 @@ class Leadership:
 
     async def run(self) -> None:
         consensus = self._consensus
-        with listening(consensus.role_changed, consensus.replica.changed, self._membership.changed) as woken:
+        signals = (consensus.role_changed, consensus.replica.changed, self._membership.changed, self._deaths.changed)
+        with listening(*signals) as woken:
             while True:
                 woken.clear()
                 wait_s = LOOK_AGAIN_S
@@ -60,6 +63,7 @@ class Leadership:
                 self._consensus.replica.state,
                 self._membership.observed(),
                 time.time(),
+                gone=self._deaths.confirmed(),
                 leader_since=self._leader_since,
             )
             await self._commit(outcome)
@@ -109,7 +113,8 @@ class Leadership:
 
     async def _look_after_voters(self) -> float:
         now = time.monotonic()
-        liveness = {member.node_id: member.liveness for member in self._membership.members().values()}
+        seen = {member.node_id: member.liveness for member in self._membership.members().values()}
+        liveness = self._deaths.tempered(seen)
         dead = {node for node, live in liveness.items() if live in (Liveness.DEAD, Liveness.LEFT)}
         self._dead_since = {node: self._dead_since.get(node, now) for node in dead}
         change = voters.next_change(self._view(), voters.Liveliness(liveness, self._dead_since), now)
