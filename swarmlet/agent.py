@@ -388,6 +388,7 @@ def _gossip_settings(config: Config) -> GossipSettings:
         indirect_probes=timing.indirect_probes,
         suspicion_max_s=timing.suspicion_s,
         suspicion_min_s=timing.suspicion_s / 2,
+        compress_exchanges=timing.compress,
     )
 
 

@@ -118,6 +118,11 @@ class GossipTiming(Section):
         description="How long a node that did not answer is suspected before it counts as dead, in a cluster of three. "
         "Grows with the logarithm of the cluster's size and shrinks as others suspect it too.",
     )
+    compress: bool = Field(
+        default=True,
+        description="Whether this node compresses what it sends when it compares its whole state with a peer's: about "
+        "a quarter of the bytes. Every node reads both.",
+    )
 
 
 class RaftTiming(Section):
