@@ -1,12 +1,13 @@
 """Nodes on loopback that gossip, talk over peer streams and have a ring of keys: real parts, without consensus."""
 
 import asyncio
-import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from random import Random, randrange
+from random import Random
+
+from drivers_builders import a_free_address, until
 
 from swarmlet.drivers.key_rotation import KeyRotation
 from swarmlet.drivers.keyring import Keyring
@@ -20,28 +21,6 @@ from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.security.seal import DatagramSealer
 from swarmlet.store import Store
 from swarmlet.transport import DatagramEndpoint, PeerNetwork
-
-DEADLINE_S = 10.0
-
-
-async def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
-    async with asyncio.timeout(deadline_s):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
-
-
-def a_free_address() -> Address:
-    """Free on TCP and UDP, and below the range of ephemeral ports."""
-    for _ in range(100):
-        address = Address("127.0.0.1", randrange(12_000, 30_000))
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            try:
-                tcp.bind(address)
-                udp.bind(address)
-            except OSError:
-                continue
-        return address
-    raise AssertionError("no free port found")
 
 
 class Node:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from keyring_builders import Node, some_nodes, until
+from drivers_builders import until
+from keyring_builders import Node, some_nodes
 
 from swarmlet.drivers.keyring import FETCH, STATE, TAKE, unpack_state
 from swarmlet.security.keyring import KeyRing, RingMalformed, RingRefused, load_ring
