@@ -362,7 +362,12 @@ class Agent:
             "datagrams": counters_of(self.datagrams.counters),
             "peers": counters_of(self.network.counters),
             "gossip": counters_of(self.membership.counters),
+            "records": {
+                "undecodable": self.membership.undecodable,
+                "unpublishable": self.membership.unpublishable,
+            },
             "leader": self.leadership.counters,
+            "deaths": {"opinions_malformed": self.deaths.malformed},
             "state": self.state_guard.counters,
             "proxy": counters_of(self.proxy.counters),
             "watchdog": {"event_loop_stalls": self.watchdog.stalls},

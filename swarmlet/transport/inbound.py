@@ -88,6 +88,7 @@ class InboundConnection(asyncio.Protocol):
             while data:
                 data = self._take(data)
         except ProtocolViolation as error:
+            self._handlers.violations += 1
             log.warning("peer_protocol_violation", peer=self._sender, problem=str(error))
             self.abort()
 

@@ -53,6 +53,10 @@ class PeerCounters:
     dials_failed: int
     dials_foreign: int
     """Of those that failed: the other side's certificate has a key that is not of our ring."""
+    notifies_failed: int
+    """That peers sent and a handler here did not take."""
+    violations: int
+    """Connections that peers made and that were closed since they broke the protocol."""
     links: int
     connected: int
     inbound: ListenerCounters
@@ -129,6 +133,8 @@ class PeerNetwork:
             notifies_dropped=self._notifies_dropped,
             dials_failed=self._dials_failed + sum(link.dials_failed for link in self._links.values()),
             dials_foreign=self._foreign_found,
+            notifies_failed=self._handlers.notifies_failed,
+            violations=self._handlers.violations,
             links=len(self._links),
             connected=sum(link.is_connected for link in self._links.values()),
             inbound=self._listener.counters,

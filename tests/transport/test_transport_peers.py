@@ -391,6 +391,20 @@ async def test_what_is_not_the_protocol_closes_the_connection(bytes_sent: bytes)
                 await reader.readexactly(1)
         writer.transport.abort()
         await until(lambda: not alice._listener.connections)
+        assert alice.counters.violations == 1
+
+
+async def test_a_notification_that_its_handler_can_not_read_is_counted_and_the_connection_goes_on() -> None:
+    async with a_cluster() as cluster:
+        alice, bob = await cluster.start(ALICE), await cluster.start(BOB)
+        numbers: list[int] = []
+        alice.on_notify("number", lambda _, body: numbers.append(int(body)))
+
+        for body in (b"1", b"not a number", b"2"):
+            assert bob.notify(ALICE, "number", body)
+        await until(lambda: numbers == [1, 2])
+
+        assert alice.counters.notifies_failed == 1
 
 
 async def test_notifications_to_a_peer_that_reads_nothing_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
