@@ -9,7 +9,7 @@ Rules:
 - Version and cluster name are authenticated: clusters that share a key by mistake still don't mix.
 - A receiver takes a session's datagrams only after its sender has answered a challenge of this receiver: what was
   recorded before that is not taken, in whatever session, by whichever receiver, at any later time. The sender repeats
-  its last payload with the answer, so that nothing is lost by it.
+  its last payloads with the answer, so that nothing is lost by it.
 - After that each counter is taken once (`ReplayWindow`), and not when it comes `LATE_S` later than the session's
   quickest: then it is challenged again. Both are measured in the two sides' own elapsed time; clocks need not agree.
 - Challenges are remembered by nobody (the nonce is a keyed hash of session and time, as in RFC 6347's cookies), and
@@ -21,7 +21,7 @@ Decision record 0036.
 import hmac
 import os
 import struct
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -55,8 +55,11 @@ CHALLENGE_BYTES = 16
 CHALLENGE_SLOT_S = 2.0
 """A challenge may be answered in the slot it was made in and in the next one."""
 REPEATABLE_MAX = 512
+"""Addresses of which the last payloads are kept, to be repeated when a challenge comes from there."""
+REPEATED_MAX = 4
+"""Payloads to one address: a probe and the news that followed it at once."""
 REPEATABLE_S = 1.0
-"""The last payload to an address is repeated only for so long: a later one has taken its place, or nobody waits."""
+"""A payload is repeated only for so long: whoever waited for an answer has done something else by then."""
 
 
 class Kind(IntEnum):
@@ -108,7 +111,7 @@ class DatagramSealer:
         self._associated = bytes([VERSION]) + cluster.encode()
         self._challenge_key = entropy(32)
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
-        self._repeatable: OrderedDict[Address, tuple[float, bytes]] = OrderedDict()
+        self._repeatable: OrderedDict[Address, deque[tuple[float, bytes]]] = OrderedDict()
         self.rotate(ring, now)
 
     def rotate(self, ring: KeyRing, now: float) -> None:
@@ -122,17 +125,24 @@ class DatagramSealer:
     # Sending
 
     def seal(self, payload: bytes, address: Address, now: float) -> bytes:
-        self._repeatable[address] = (now, payload)
-        self._repeatable.move_to_end(address)
-        if len(self._repeatable) > REPEATABLE_MAX:
-            self._repeatable.popitem(last=False)
-        return self._sealed(Kind.DATA, payload, now)
+        sealed = self._sealed(Kind.DATA, payload, now)
+        sent = self._repeatable.get(address)
+        if sent is None:
+            sent = self._repeatable[address] = deque(maxlen=REPEATED_MAX)
+            if len(self._repeatable) > REPEATABLE_MAX:
+                self._repeatable.popitem(last=False)
+        else:
+            self._repeatable.move_to_end(address)
+        sent.append((now, payload))
+        return sealed
 
     def _begin(self, now: float) -> None:
         self._own = self._entropy(SESSION_ID_BYTES)
         self._cipher = _cipher(self._roots[self._primary], self._own)
         self._counter = 0
         self._began = now
+        # What an earlier session carried was taken under that one, as far as it arrived.
+        self._repeatable.clear()
 
     def _sealed(self, kind: Kind, body: bytes, now: float) -> bytes:
         if self._counter >= COUNTER_MAX or not 0.0 <= now - self._began < SESSION_S:
@@ -208,9 +218,9 @@ class DatagramSealer:
         if asked != self._own:
             return Opened(refusal=Refusal.REPLAYED)
         answers = [self._sealed(Kind.PROOF, nonce, now)]
-        sent_at, payload = self._repeatable.pop(address, (-REPEATABLE_S, b""))
-        if now - sent_at < REPEATABLE_S:
-            answers.append(self._sealed(Kind.DATA, payload, now))
+        for sent_at, payload in self._repeatable.pop(address, ()):
+            if now - sent_at < REPEATABLE_S:
+                answers.append(self._sealed(Kind.DATA, payload, now))
         return Opened(answers=tuple(answers))
 
     def _is_own_nonce(self, nonce: bytes, session_id: bytes, now: float) -> bool:

@@ -61,6 +61,17 @@ def test_the_first_payload_of_a_stranger_is_taken_once_it_has_answered_a_challen
     assert [bob.open(each, ALICE, START).payload for each in answers] == [None, b"hello"]
 
 
+def test_several_payloads_that_a_stranger_sent_at_once_are_all_taken_once() -> None:
+    alice, bob = a_sealer(), a_sealer()
+    sent = [alice.seal(b"%d" % number, BOB, START) for number in range(3)]
+
+    challenges = [answer for each in sent for answer in bob.open(each, ALICE, START).answers]
+    answers = [answer for each in challenges for answer in alice.open(each, BOB, START).answers]
+    taken = [bob.open(each, ALICE, START).payload for each in answers]
+
+    assert [payload for payload in taken if payload is not None] == [b"0", b"1", b"2"]
+
+
 def test_acquaintances_talk_without_challenges() -> None:
     alice, bob = acquainted()
 
