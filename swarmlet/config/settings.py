@@ -208,7 +208,8 @@ class Config(Section):
     key_file: FilePath | None = Field(
         default=None,
         description="The cluster's key, which seals all that peers say to each other: make it once with `swarmlet "
-        "keygen` and copy it to every node (mode 0600). Not given: one is made in the data directory, for a node "
+        "keygen` and copy it to every node (mode 0600). May hold several, one a line: the first one seals, all are "
+        "accepted; `swarmlet keyring` replaces the file. Not given: one is made in the data directory, for a node "
         "whose address is a loopback one.",
         examples=["cluster.key"],
     )
