@@ -26,7 +26,10 @@ from swarmlet.dataplane.proxy import Proxy
 from swarmlet.dataplane.relay import RelayServer
 from swarmlet.dataplane.routes import RouteTable
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.death_quorum import DeathQuorum
 from swarmlet.drivers.formation import Formation
+from swarmlet.drivers.key_rotation import KeyRotation
+from swarmlet.drivers.keyring import Keyring
 from swarmlet.drivers.leadership import Leadership
 from swarmlet.drivers.log_positions import LogPositionCalls
 from swarmlet.drivers.membership import Membership
@@ -44,7 +47,8 @@ from swarmlet.node.watchdog import Watchdog
 from swarmlet.raft import RaftSettings
 from swarmlet.runtime.choice import open_runtime
 from swarmlet.runtime.interface import LogLine, Runtime
-from swarmlet.security.keys import ClusterKey, load_key, load_or_make_key, load_token
+from swarmlet.security.keyring import KeyRing, load_or_make_ring, load_ring
+from swarmlet.security.keys import load_token
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.security.seal import DatagramSealer
 from swarmlet.storage import DataDirectory, DirectoryUnusable, RaftStorage
@@ -65,13 +69,13 @@ def run_agent(config: Config) -> int:
     """Run until SIGTERM or SIGINT; the process's exit status. Raises `ConfigError` before anything is written."""
     check_addresses(config)
     check_data_dir(config)
-    key = _given_key(config)
+    ring = _given_ring(config)
     token = load_token(config.api.token_file) if config.api.token_file else None
     configure_logging(config.log.level, config.log.format)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(config, key, token))
+            runner.run(_run(config, ring, token))
     except SwarmletError as error:
         return _failed([error])
     except BaseExceptionGroup as group:
@@ -88,12 +92,12 @@ def _failed(errors: Sequence[BaseException]) -> int:
     return 1
 
 
-def _given_key(config: Config) -> ClusterKey | None:
-    """The cluster key that the configuration names; None where the agent is to make its own."""
+def _given_ring(config: Config) -> KeyRing | None:
+    """The cluster keys that the configuration names; None where the agent is to make its own."""
     if config.key_file is None:
         return None
     try:
-        return load_key(config.key_file)
+        return load_ring(config.key_file)
     except SwarmletError as error:
         raise config.error("key_file", str(error)) from error
 
@@ -106,12 +110,12 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     ]
 
 
-async def _run(config: Config, key: ClusterKey | None, token: str | None) -> None:
+async def _run(config: Config, ring: KeyRing | None, token: str | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Agent.opened(config, key, token) as agent:
+    async with Agent.opened(config, ring, token) as agent:
         await agent.run(stop)
 
 
@@ -119,25 +123,28 @@ class Agent:
     """The parts of one agent. `opened` builds and connects them; `run` runs them until it is told to stop."""
 
     def __init__(
-        self, config: Config, data: DataDirectory, key: ClusterKey, runtime: Runtime, offered: Resources
+        self, config: Config, data: DataDirectory, ring: KeyRing, runtime: Runtime, offered: Resources
     ) -> None:
         rng = SystemRandom()
         self.config, self.data, self.runtime, self._offered = config, data, runtime, offered
         self.node_id = data.node_id
         self._known_peers = data.load_peers()
-        self.network = PeerNetwork(
-            self.node_id, PeerCredentials.create(key, self.node_id), config.address, self._address_of
-        )
-        self.datagrams = DatagramEndpoint(
-            config.address,
-            DatagramSealer(key, config.cluster),
-            self._on_datagram,
-            self._on_unreachable,
-        )
         now = asyncio.get_running_loop().time()
+        self._credentials = PeerCredentials(ring, self.node_id)
+        self._sealer = DatagramSealer(ring, config.cluster, now)
+        self.network = PeerNetwork(self.node_id, self._credentials, config.address, self._address_of)
+        self.datagrams = DatagramEndpoint(config.address, self._sealer, self._on_datagram, self._on_unreachable)
         identity = LocalIdentity(self.node_id, config.name, advertised_address(config), config.cluster)
         gossip = Gossip(identity, _gossip_settings(config), rng, now, generation=data.next_generation())
         self.membership = Membership(gossip, self.datagrams, self.network)
+        self.keyring = Keyring(
+            ring,
+            config.cluster_key_path,
+            self.network,
+            self.membership,
+            self._renew_keys,
+            lambda: self.datagrams.counters.dropped_foreign,
+        )
         self.storage = RaftStorage.open(data.raft_log)
         self.consensus = Consensus(
             self.node_id,
@@ -149,10 +156,12 @@ class Agent:
             config.store.size_max,
         )
         self.log_positions = LogPositionCalls(self.consensus, self.network)
+        self.rotation = KeyRotation(self.keyring, self.network, self.membership, lambda: self.consensus.replica)
         self.formation = Formation(config.bootstrap_expect, data, self.consensus, self.membership, self.network)
         self.state_guard = StateGuard(self.consensus, self.membership, self.network)
+        self.deaths = DeathQuorum(self.consensus, self.membership, self.network)
         self.leadership = Leadership(
-            self.consensus, self.membership, VoterSettings(dead_after_s=config.autopilot.dead_after)
+            self.consensus, self.membership, self.deaths, VoterSettings(dead_after_s=config.autopilot.dead_after)
         )
         self.node_loop = NodeLoop(
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
@@ -165,10 +174,10 @@ class Agent:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, config: Config, key: ClusterKey | None, token: str | None) -> AsyncIterator["Agent"]:
+    async def opened(cls, config: Config, ring: KeyRing | None, token: str | None) -> AsyncIterator["Agent"]:
         async with AsyncExitStack() as stack:
             data = stack.enter_context(DataDirectory.open(config.data_dir, config.cluster, config.name))
-            cluster_key = key or load_or_make_key(config.cluster_key_path)
+            found_ring = ring or load_or_make_ring(config.cluster_key_path)
             runtime = await open_runtime(
                 config.runtime.kind,
                 podman_socket=config.runtime.podman_socket,
@@ -179,7 +188,7 @@ class Agent:
                 node_id=data.node_id,
             )
             stack.push_async_callback(runtime.close)
-            agent = cls(config, data, cluster_key, runtime, await _offered(config, runtime))
+            agent = cls(config, data, found_ring, runtime, await _offered(config, runtime))
             stack.push_async_callback(asyncio.to_thread, agent.storage.close)
             await stack.enter_async_context(agent.network)
             await stack.enter_async_context(agent.datagrams)
@@ -197,6 +206,7 @@ class Agent:
             consensus=self.consensus,
             membership=self.membership,
             log_positions=self.log_positions,
+            rotation=self.rotation,
             logs=self._logs,
             problems=self._problems,
         )
@@ -212,7 +222,9 @@ class Agent:
         parts: tuple[Coroutine[Any, Any, None], ...] = (
             self.consensus.run(),
             self.membership.run(),
+            self.keyring.run(),
             self.formation.run(),
+            self.deaths.run(),
             self.leadership.run(),
             self.state_guard.run(),
             self.node_loop.run(),
@@ -307,6 +319,10 @@ class Agent:
                     # A restart will depend on the `join` list alone; nothing else does.
                     log.error("peers_not_saved", error=str(error))
 
+    def _renew_keys(self, ring: KeyRing) -> None:
+        self._sealer.rotate(ring, asyncio.get_running_loop().time())
+        self._credentials.renew(ring)
+
     def _address_of(self, node: NodeId) -> Address | None:
         return self.membership.address(node) or self._known_peers.get(node)
 
@@ -347,10 +363,13 @@ class Agent:
         problems = [str(problem) for problem in self.proxy.problems()] + self.state_guard.problems()
         if (filling := self.consensus.room.problem(self.consensus.store)) is not None:
             problems.append(filling)
+        if (foreign := self.network.foreign_peer()) is not None:
+            problems.append(str(foreign))
         if not self.consensus.formed:
             problems.append("this node does not belong to a cluster yet: no peer has added it")
         elif self.consensus.leader_id is None:
             problems.append("no leader: nothing can be changed until a majority of voters is back")
+        problems += self.deaths.problems()
         return problems
 
     def counters(self) -> dict[str, dict[str, int]]:
@@ -358,7 +377,12 @@ class Agent:
             "datagrams": counters_of(self.datagrams.counters),
             "peers": counters_of(self.network.counters),
             "gossip": counters_of(self.membership.counters),
+            "records": {
+                "undecodable": self.membership.undecodable,
+                "unpublishable": self.membership.unpublishable,
+            },
             "leader": self.leadership.counters,
+            "deaths": {"opinions_malformed": self.deaths.malformed},
             "state": self.state_guard.counters,
             "proxy": counters_of(self.proxy.counters),
             "watchdog": {"event_loop_stalls": self.watchdog.stalls},
@@ -384,6 +408,7 @@ def _gossip_settings(config: Config) -> GossipSettings:
         indirect_probes=timing.indirect_probes,
         suspicion_max_s=timing.suspicion_s,
         suspicion_min_s=timing.suspicion_s / 2,
+        compress_exchanges=timing.compress,
     )
 
 

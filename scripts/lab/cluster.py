@@ -65,21 +65,27 @@ class _UnixConnection(http.client.HTTPConnection):
 class Agent:
     """One host's agent process."""
 
-    def __init__(self, host: Host, key_file: Path) -> None:
+    def __init__(self, host: Host, key: str) -> None:
         self.host = host
         self.name = host.name
         self.data_directory = host.directory / "data"
         self.socket = self.data_directory / "api.sock"
         self.log_file = host.directory / "agent.log"
-        self._key_file = key_file
+        self.key_file = host.directory / "cluster.key"
+        self.give_key(key)
         self.process: subprocess.Popen[bytes] | None = None
+
+    def give_key(self, text: str) -> None:
+        """Put a key file on its host, as somebody would copy it there."""
+        self.key_file.touch(mode=0o600)
+        self.key_file.write_text(text)
 
     def settings(self, peers: list[str]) -> list[str]:
         """What differs from the file in `configs/`: paths in the lab, and the lab's addresses."""
         values = {
             "address": f"{self.host.address}:8421",
             "data_dir": str(self.data_directory),
-            "key_file": str(self._key_file),
+            "key_file": str(self.key_file),
             "join": json.dumps([f"{address}:8421" for address in peers if address != self.host.address]),
             **self.host.settings(),
         }
@@ -140,11 +146,9 @@ class Cluster:
     def __init__(self, workspace: Workspace, count: int, runtime: str) -> None:
         self.workspace = workspace
         self.runtime = runtime
-        self.key_file = workspace.path / "cluster.key"
-        self.key_file.touch(mode=0o600)
-        self.key_file.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+        key = base64.b64encode(secrets.token_bytes(32)).decode() + "\n"
         self.hosts = make_hosts(workspace, count, runtime)
-        self.agents = [Agent(host, self.key_file) for host in self.hosts]
+        self.agents = [Agent(host, key) for host in self.hosts]
 
     @property
     def addresses(self) -> list[str]:

@@ -26,6 +26,7 @@ PODMAN_PACKAGES = (
     "conmon",
 )
 SOCKET_DEADLINE_S = 20.0
+DROP_TABLE = "swarmlet_lab"
 CONTAINERS_CONF = """\
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -125,6 +126,21 @@ class NamespaceHost(Host):
 
     def heal(self) -> None:
         run("ip", "link", "set", self.link, "up")
+
+    def drop(self, *filters: str) -> None:
+        """Lose the packets that match, in both directions; each filter is nftables' words with `PEER` as `addr`.
+
+        `drop("ip PEER 10.77.0.2", "ip PEER 10.77.0.3 udp dport 8421")` cuts one host off, and another's datagrams.
+        """
+        chains = "".join(
+            f"chain {hook} {{ type filter hook {hook} priority 0; policy accept; {rules} }}\n"
+            for hook, word in (("input", "saddr"), ("output", "daddr"))
+            for rules in [" ".join(f"{each.replace('PEER', word)} drop;" for each in filters)]
+        )
+        run(*self.enter(), "nft", f"table inet {DROP_TABLE} {{\n{chains}}}")
+
+    def undrop(self) -> None:
+        run(*self.enter(), "nft", "delete", "table", "inet", DROP_TABLE)
 
     def _make_namespace(self) -> None:
         self.workspace.record("netns", name=self.namespace)

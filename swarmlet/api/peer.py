@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from swarmlet.api.schema import RaftRole
 from swarmlet.api.views import Moment
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.key_rotation import KeyRotation
 from swarmlet.drivers.log_positions import LogPositionCalls
 from swarmlet.drivers.membership import Membership
 from swarmlet.model.ids import NodeId
@@ -24,6 +25,7 @@ class Peer:
     consensus: Consensus
     membership: Membership
     log_positions: LogPositionCalls
+    rotation: KeyRotation
     logs: Logs
     problems: Callable[[], list[str]]
     """What keeps this agent from doing its work, a line each; empty when all is well."""

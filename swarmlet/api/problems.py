@@ -16,6 +16,7 @@ from swarmlet.drivers.sessions import TooManyWrites
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import ComposeError
 from swarmlet.node.errors import NoContainerYet, UnknownTask
+from swarmlet.security.keyring import UnknownKey
 from swarmlet.store import InvalidKey, InvalidRequestId, StoreFull, TransactionRefused
 from swarmlet.transport import PeerTimeout, PeerUnavailable, RemoteError
 
@@ -42,6 +43,7 @@ STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (StackRefused, 422, "Refused"),
     (UnknownVoter, 404, "Not found"),
     (VotersRefused, 422, "Refused"),
+    (UnknownKey, 404, "Not found"),
     (UnknownTask, 404, "Not found"),
     (NoContainerYet, 404, "No log yet"),
     (SwarmletError, 409, "Refused"),

@@ -218,6 +218,36 @@ class VotersReply(Schema):
     warnings: list[str] = Field(default_factory=list)
 
 
+class NodeKeysView(Schema):
+    """A node's ring of cluster keys, as it answered just now. Keys are named by their ids, never shown."""
+
+    node: str
+    node_id: str
+    version: int = 0
+    """Of its ring; every change makes a higher one."""
+    primary: str = ""
+    """The key that it seals with."""
+    keys: list[str] = Field(default_factory=list)
+    """All that it accepts."""
+    problem: str = ""
+    """Why its ring is not known: the node is away, or did not answer."""
+    away: bool = False
+
+
+class KeyringView(Schema):
+    keys: list[str]
+    """Of all rings, the key that most nodes seal with first."""
+    nodes: list[NodeKeysView]
+    key: str = ""
+    """The one that the change was about."""
+
+
+class KeyUse(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+
+
 class LogLineView(Schema):
     task: str
     node: str

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from swarmlet.api import events, kv, logs, routes, voters
+from swarmlet.api import events, keyring, kv, logs, routes, voters
 from swarmlet.api.access import access_middleware
 from swarmlet.api.metrics import Counters, metrics_route
 from swarmlet.api.peer import Peer
@@ -26,6 +26,7 @@ def make_app(peer: Peer, token: str | None, counters: Counters) -> web.Applicati
     app[routes.PEER] = peer
     app.add_routes(routes.routes)
     app.add_routes(events.routes)
+    app.add_routes(keyring.routes)
     app.add_routes(logs.routes)
     app.add_routes(kv.routes)
     app.add_routes(voters.routes)

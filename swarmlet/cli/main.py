@@ -21,7 +21,7 @@ from swarmlet.api.schema import (
     TaskView,
     WriteReply,
 )
-from swarmlet.cli import deploying, following
+from swarmlet.cli import deploying, following, keyring
 from swarmlet.cli.client import Client
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table, size
@@ -36,6 +36,7 @@ config_app = typer.Typer(no_args_is_help=True, help="Check a configuration file,
 app.add_typer(config_app, name="config")
 app.add_typer(kv_app, name="kv")
 app.command("voters")(voters)
+app.add_typer(keyring.app, name="keyring")
 
 StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's name.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the outcome.")]

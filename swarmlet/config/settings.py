@@ -121,6 +121,11 @@ class GossipTiming(Section):
         description="How long a node that did not answer is suspected before it counts as dead, in a cluster of three. "
         "Grows with the logarithm of the cluster's size and shrinks as others suspect it too.",
     )
+    compress: bool = Field(
+        default=True,
+        description="Whether this node compresses what it sends when it compares its whole state with a peer's: about "
+        "a quarter of the bytes. Every node reads both.",
+    )
 
 
 class RaftTiming(Section):
@@ -232,7 +237,8 @@ class Config(Section):
     key_file: FilePath | None = Field(
         default=None,
         description="The cluster's key, which seals all that peers say to each other: make it once with `swarmlet "
-        "keygen` and copy it to every node (mode 0600). Not given: one is made in the data directory, for a node "
+        "keygen` and copy it to every node (mode 0600). May hold several, one a line: the first one seals, all are "
+        "accepted; `swarmlet keyring` replaces the file. Not given: one is made in the data directory, for a node "
         "whose address is a loopback one.",
         examples=["cluster.key"],
     )

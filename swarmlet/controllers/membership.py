@@ -1,12 +1,15 @@
-"""Nodes: what the failure detector says becomes what the cluster has agreed on.
+"""Nodes: what the failure detectors say becomes what the cluster has agreed on.
 
-Rules: a member seen alive is UP (and gets its object when it is new), DEAD is DOWN, LEFT is LEFT; SUSPECT
-changes nothing, and neither does silence about a node, unless the leader's own failure detector, which ran before
-it led, has heard nothing for long enough. An object is written only when it differs. Decisions about tasks are made
+Rules: a member seen alive is UP (and gets its object when it is new), LEFT is LEFT; it is DOWN when a majority of
+the voters holds it for gone (see `deaths`), and that alone makes it so: what the leader's own failure detector says
+of it, DEAD or SUSPECT, changes nothing. A node that the leader's own failure detector, which ran before it led, has not
+heard of for long enough is DOWN on the voters' word too. An object is written only when it differs. Decisions about
+tasks are made
 with the nodes as they will be, in the same transaction as the change of the node, so that a lost node costs one
 commit and not two.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from swarmlet.controllers.outcome import ControllerSettings
@@ -16,7 +19,7 @@ from swarmlet.model.observed import Liveness, ObservedNode, ObservedState
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Compare
 
-STATUS_OF = {Liveness.ALIVE: NodeStatus.UP, Liveness.DEAD: NodeStatus.DOWN, Liveness.LEFT: NodeStatus.LEFT}
+STATUS_OF = {Liveness.ALIVE: NodeStatus.UP, Liveness.LEFT: NodeStatus.LEFT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def node_records(
     now: float,
     settings: ControllerSettings,
     listening_since: float | None,
+    gone: Collection[NodeId],
 ) -> dict[NodeId, NodeRecord]:
     records = {}
     for id_ in sorted({*state.nodes, *observed.nodes}):
@@ -64,7 +68,7 @@ def node_records(
             and listening_since is not None
             and now >= unseen_until(before, listening_since, settings)
         )
-        after = _after(before, seen, now, unseen)
+        after = _after(before, seen, now, id_ in gone and (seen is not None or unseen))
         if after is not None:
             left_for_good = after.status is NodeStatus.LEFT and now >= after.status_since + settings.left_grace_s
             records[id_] = NodeRecord(
@@ -82,12 +86,12 @@ def unseen_until(node: Node, listening_since: float, settings: ControllerSetting
     return max(listening_since, node.status_since) + settings.unseen_after_s
 
 
-def _after(before: Node | None, seen: ObservedNode | None, now: float, unseen_is_down: bool) -> Node | None:
+def _after(before: Node | None, seen: ObservedNode | None, now: float, is_gone: bool) -> Node | None:
     if seen is None:
-        if before is not None and before.status is NodeStatus.UP and unseen_is_down:
+        if before is not None and before.status is NodeStatus.UP and is_gone:
             return before.model_copy(update={"status": NodeStatus.DOWN, "status_since": now})
         return before
-    status = STATUS_OF.get(seen.liveness)
+    status = NodeStatus.DOWN if is_gone else STATUS_OF.get(seen.liveness)
     if before is None:
         # Whoever was never alive here is no member yet; an old acquaintance of the others may be dead for long.
         return Node(id=seen.id, name=seen.name, status=status, status_since=now) if status is NodeStatus.UP else None

@@ -9,7 +9,7 @@ Order of the transactions: all changes of nodes first, together with what follow
 the replacement of its tasks are one commit); then one or a few per service.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from swarmlet.controllers.fates import Fate
@@ -20,7 +20,7 @@ from swarmlet.controllers.retention import clear_removed, expire
 from swarmlet.controllers.service_plan import ServicePlan, plan_service
 from swarmlet.controllers.steps import Step, pack
 from swarmlet.controllers.view import ClusterView
-from swarmlet.model.ids import ServiceId
+from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.observed import ObservedState, ServiceProblem
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Compare, Transaction, put
@@ -50,14 +50,16 @@ def reconcile(
     observed: ObservedState,
     now: float,
     *,
+    gone: Collection[NodeId],
     listening_since: float | None = None,
     settings: ControllerSettings = DEFAULT_SETTINGS,
 ) -> Outcome:
     """`now` and `listening_since`, from which on this peer would have heard of every node, are wall time.
 
-    Without the latter, silence about a node never makes it down.
+    Without the latter, silence about a node never makes it down. `gone`: whom a majority of the voters holds for gone
+    (`deaths.agreed_gone`).
     """
-    nodes = node_records(state, observed, now, settings, listening_since)
+    nodes = node_records(state, observed, now, settings, listening_since, gone)
     view = ClusterView.of(state, observed, nodes, now, settings)
     if listening_since is not None:
         for record in nodes.values():

@@ -3,7 +3,7 @@
 Level-triggered: every change of agreed or observed state, and the moment that a controller named, makes it look at
 everything again. A new leader first makes sure that its replica holds all that was ever committed, then acts at once
 on what gossip already knows. It takes over no decision of an earlier term, and begins no wait anew: since when a node
-is dead, this peer knows from before it led (`sightings`).
+is dead, this peer knows from before it led (`sightings`). Whom it holds for dead is the voters' word, not its own.
 """
 
 import time
@@ -13,6 +13,7 @@ import structlog
 
 from swarmlet.controllers import Outcome, reconcile, voters
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.death_quorum import DeathQuorum
 from swarmlet.drivers.leader_calls import NoLeader, NotTaken
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.sightings import Sightings
@@ -36,9 +37,11 @@ class Leadership:
         self,
         consensus: Consensus,
         membership: Membership,
+        deaths: DeathQuorum,
         voter_settings: voters.VoterSettings = voters.DEFAULT_SETTINGS,
     ) -> None:
-        self._consensus, self._membership, self._voter_settings = consensus, membership, voter_settings
+        self._consensus, self._membership, self._deaths = consensus, membership, deaths
+        self._voter_settings = voter_settings
         self._learned_term = 0
         self._leader_since = 0.0
         self._sightings = Sightings(consensus.node_id)
@@ -47,7 +50,8 @@ class Leadership:
 
     async def run(self) -> None:
         consensus = self._consensus
-        with listening(consensus.role_changed, consensus.replica.changed, self._membership.changed) as woken:
+        signals = (consensus.role_changed, consensus.replica.changed, self._membership.changed, self._deaths.changed)
+        with listening(*signals) as woken:
             while True:
                 woken.clear()
                 wait_s = LOOK_AGAIN_S
@@ -67,6 +71,7 @@ class Leadership:
                 self._consensus.replica.state,
                 self._membership.observed(),
                 time.time(),
+                gone=self._deaths.confirmed(),
                 listening_since=self._sightings.listening_since or self._leader_since,
             )
             await self._commit(outcome)
@@ -117,7 +122,7 @@ class Leadership:
     async def _look_after_voters(self) -> float:
         now, state = time.monotonic(), self._consensus.replica.state
         members = voters.Liveliness(
-            self._liveness(),
+            self._deaths.tempered(self._liveness()),
             self._sightings.gone_since(state.nodes, now, time.time()),
             {node.id: node.facts.zone for node in self._membership.observed().nodes.values() if node.facts},
         )

@@ -1,7 +1,13 @@
 """Exchanges as bytes: a msgpack list with the header of datagrams and the five parts of an `ExchangeState`.
 
 The rules of `codec` hold here too: every field is checked, whatever does not fit is `Malformed`.
+
+A body may come compressed (RFC 1950, zlib): then it begins with a byte that begins no msgpack value. Whether to
+compress is the sender's choice, every agent reads both. It grows to no more than an exchange may have, whatever it
+claims; one that is larger, cut off or followed by anything is `Malformed`.
 """
+
+import zlib
 
 import msgpack
 
@@ -15,13 +21,22 @@ from swarmlet.gossip.settings import EXCHANGE_SIZE_BYTES_MAX, MEMBERS_MAX, RECOR
 from swarmlet.gossip.versions import SUPPORTED, VersionRange
 from swarmlet.model.observed import Liveness
 
+COMPRESSED = b"\xc1"
+"""The one byte that msgpack never uses."""
+COMPRESSION_LEVEL = 1
+"""The fastest; the next ones save a twentieth more for twice the time."""
+COMPRESSED_SIZE_BYTES_MIN, COMPRESSED_SIZE_BYTES_MAX = 1 << 10, 1 << 20
+"""Of a body that is worth compressing, and of one that does not hold up the agent for longer than 50 ms."""
+
 LIVENESS_CODES = (Liveness.ALIVE, Liveness.SUSPECT, Liveness.DEAD, Liveness.LEFT)
 
 
 SPANS_MAX = 4
 
 
-def encode_exchange(state: ExchangeState, cluster: str, version: int = SUPPORTED.highest) -> bytes:
+def encode_exchange(
+    state: ExchangeState, cluster: str, version: int = SUPPORTED.highest, compress: bool = False
+) -> bytes:
     packed: bytes = msgpack.packb(
         [
             version,
@@ -35,13 +50,15 @@ def encode_exchange(state: ExchangeState, cluster: str, version: int = SUPPORTED
         ],
         use_bin_type=True,
     )
+    if compress and COMPRESSED_SIZE_BYTES_MIN <= len(packed) <= COMPRESSED_SIZE_BYTES_MAX:
+        return COMPRESSED + zlib.compress(packed, COMPRESSION_LEVEL)
     return packed
 
 
 def decode_exchange(payload: bytes, cluster: str, versions: VersionRange = SUPPORTED) -> ExchangeState:
     if len(payload) > EXCHANGE_SIZE_BYTES_MAX:
         raise Malformed("longer than any agent sends")
-    parts = fields.unpacked(payload)
+    parts = fields.unpacked(_expanded(payload) if payload[:1] == COMPRESSED else payload)
     sender = decode_header(parts, cluster, versions)
     wants_answer, members, digests, deltas, truncated = fields.listed(parts, 8)[3:]
     return ExchangeState(
@@ -52,6 +69,17 @@ def decode_exchange(payload: bytes, cluster: str, versions: VersionRange = SUPPO
         tuple(_delta(plain) for plain in _bounded(deltas, MEMBERS_MAX)),
         fields.flag(truncated),
     )
+
+
+def _expanded(payload: bytes) -> bytes:
+    expander = zlib.decompressobj()
+    try:
+        body = expander.decompress(payload[1:], EXCHANGE_SIZE_BYTES_MAX + 1)
+    except zlib.error as error:
+        raise Malformed("not zlib") from error
+    if len(body) > EXCHANGE_SIZE_BYTES_MAX or not expander.eof or expander.unused_data:
+        raise Malformed("a compressed body that is too long, cut off or followed by something")
+    return body
 
 
 def _bounded(plain: object, limit: int) -> Fields:

@@ -141,7 +141,8 @@ class Exchanger:
             self._outbox.emit(Exchange(address, self._encoded(state)))
 
     def _encoded(self, state: ExchangeState) -> bytes:
-        return encode_exchange(state, self._local.cluster, self._members.spoken_version(self._local.versions))
+        version = self._members.spoken_version(self._local.versions)
+        return encode_exchange(state, self._local.cluster, version, self._settings.compress_exchanges)
 
     def _decoded(self, payload: bytes) -> ExchangeState | None:
         state = self._intake.exchange(payload)

@@ -31,6 +31,8 @@ from swarmlet.raft.messages import (
 )
 
 VERSION = 1
+INDEX_MAX = (1 << 63) - 1
+"""What the log on disk can number; a higher one is refused here, before it could stop the storage."""
 
 NUMBERS: dict[type[Message], int] = {
     PreVoteRequest: 1,
@@ -85,7 +87,7 @@ def decode_message(data: bytes) -> Message:
 
 
 def _index(value: Any) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= INDEX_MAX:
         raise ValueError(f"{value!r} is no index or term")
     return value
 
@@ -110,7 +112,7 @@ def _entries_to_plain(entries: tuple[Entry, ...]) -> list[Any]:
 def _entries(plain: Any) -> tuple[Entry, ...]:
     first, rows = plain
     return tuple(
-        Entry(_index(first) + offset, _index(term), EntryKind(kind), _data(data))
+        Entry(_index(_index(first) + offset), _index(term), EntryKind(kind), _data(data))
         for offset, (term, kind, data) in enumerate(rows)
     )
 

@@ -1,23 +1,29 @@
-"""The cluster key: the one secret that makes hosts members of the same cluster.
+"""The cluster key: the one secret that makes hosts members of the same cluster. And reading secrets from files.
 
-Rules: 32 random bytes, written as base64 on one line of a file that nobody but its owner can read. The key
-itself is never used for anything; each use derives its own key from it (HKDF-SHA256, RFC 5869, with the
-purpose as `info`), so that one use can't weaken another.
+Rules: 32 random bytes, written as base64, in a file that nobody but its owner can read. The key itself is never
+used for anything; each use derives its own key from it (HKDF-SHA256, RFC 5869, with the purpose as `info`), so that
+one use can't weaken another. Its id is derived too: it names the key to people and reveals nothing of it.
 """
 
 import base64
 import binascii
+import hmac
 import os
 import secrets
 import stat
 from pathlib import Path
+from typing import NewType
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from swarmlet.errors import SwarmletError
 
+KeyId = NewType("KeyId", str)
+"""12 hexadecimal digits."""
+
 KEY_SIZE_BYTES = 32
+KEY_ID_SIZE_BYTES = 6
 KEY_FILE_SIZE_BYTES_MAX = 1024
 """A longer file is certainly something else; it is not read into memory."""
 TOKEN_LENGTH_MIN = 16
@@ -48,12 +54,13 @@ class KeyMalformed(SwarmletError):
 class ClusterKey:
     """The secret, wrapped so that it never shows in a log, a traceback or a `repr`."""
 
-    __slots__ = ("_secret",)
+    __slots__ = ("_secret", "id")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEY_SIZE_BYTES:
             raise KeyMalformed(f"a cluster key has {KEY_SIZE_BYTES} bytes, this one has {len(secret)}")
         self._secret = secret
+        self.id = KeyId(self.derive("key-id")[:KEY_ID_SIZE_BYTES].hex())
 
     @classmethod
     def parse(cls, text: str) -> "ClusterKey":
@@ -68,6 +75,20 @@ class ClusterKey:
         info = b"swarmlet/1/" + purpose.encode()
         return HKDF(algorithm=hashes.SHA256(), length=KEY_SIZE_BYTES, salt=None, info=info).derive(self._secret)
 
+    def reveal(self) -> bytes:
+        """The secret itself: for the key file and for other members, and for nothing else."""
+        return self._secret
+
+    def text(self) -> str:
+        """As `reveal`, as it stands in a key file."""
+        return base64.b64encode(self._secret).decode()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ClusterKey) and hmac.compare_digest(self._secret, other._secret)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def __repr__(self) -> str:
         return "ClusterKey(…)"
 
@@ -77,38 +98,16 @@ def generate_key() -> str:
     return base64.b64encode(secrets.token_bytes(KEY_SIZE_BYTES)).decode()
 
 
-def load_key(path: Path) -> ClusterKey:
-    """The key in a file of mode 0600 or stricter. Raises `KeyFileError` that names the file and what to do."""
-    try:
-        return ClusterKey.parse(_read_private(path))
-    except KeyMalformed as error:
-        raise KeyFileError(path, str(error)) from error
-
-
 def load_token(path: Path) -> str:
     """The API token in a file of mode 0600 or stricter. Raises `KeyFileError`."""
-    token = _read_private(path).strip()
+    token = read_private(path).strip()
     if len(token) < TOKEN_LENGTH_MIN or not (token.isascii() and token.isprintable()) or " " in token:
         raise KeyFileError(path, f"a token is one word of at least {TOKEN_LENGTH_MIN} letters, digits and signs")
     return token
 
 
-def load_or_make_key(path: Path) -> ClusterKey:
-    """The key in a file, made there first where there is none: for a node that is not reachable from a network."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return load_key(path)
-    except OSError as error:
-        raise KeyFileUnreadable(path, error.strerror or str(error)) from error
-    with os.fdopen(descriptor, "w") as file:
-        file.write(generate_key() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return load_key(path)
-
-
-def _read_private(path: Path) -> str:
+def read_private(path: Path) -> str:
+    """The text of a small file of mode 0600 or stricter. Raises `KeyFileError` that names the file and what to do."""
     try:
         with path.open("rb") as file:
             # The mode is read from the opened file: what is checked is what is read.

@@ -1,18 +1,24 @@
-"""Mutual TLS between agents, from the cluster key alone: no certificate is ever copied to a host.
+"""Mutual TLS between agents, from the cluster's keys alone: no certificate is ever copied to a host.
 
 Rules:
-- The certificate authority's private key is derived from the cluster key, so every member holds the same
-  authority and nobody else has it. It signs one leaf certificate per agent start, in memory.
+- Each key of the ring derives a certificate authority, so every member holds the same authorities and nobody else has
+  them. An agent shows a leaf of the primary key's authority, signed in memory, and accepts leaves of all of them.
+- The primary's authority is also shown as signed by the ring's second one, which is the primary before it: a peer
+  that was away while the primary changed still recognises this agent (and is given the ring then). One such
+  signature only: of several OpenSSL follows the first and never tries the others.
 - A leaf names its node in a URI (`swarmlet:node:ID`). What a peer is, is what its leaf says; never its address.
-- TLS 1.3 only; both sides must show a leaf of this authority, and no other authority is trusted.
+- TLS 1.3 only; both sides must show a leaf of these authorities, and no other authority is trusted.
+- When the ring changes, new connections use it at once. Those that were made before stay, until the key that
+  vouched for their peer is removed.
 - Validity is wide (hosts with a wrong clock must still be able to join): whoever could steal a leaf's key from
   an agent's memory could as well take the cluster key, so an expiry date would protect nothing.
+
+Decision records 0002 and 0037.
 """
 
 import datetime
 import os
 import ssl
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -21,40 +27,67 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from swarmlet.errors import SwarmletError
 from swarmlet.model.ids import NodeId
-from swarmlet.security.keys import ClusterKey
+from swarmlet.security.keyring import KeyRing
+from swarmlet.security.keys import ClusterKey, KeyId
 
 NODE_URI_PREFIX = "swarmlet:node:"
 VALID_FROM = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 VALID_UNTIL = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
-AUTHORITY = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "swarmlet cluster")])
+AUTHORITY_NAME_PREFIX = "swarmlet cluster key "
 
 
 class UnknownPeer(SwarmletError):
     """The other side of a connection shows no certificate that names a node."""
 
 
-@dataclass(frozen=True, slots=True)
 class PeerCredentials:
-    """What one agent shows its peers and demands of them."""
+    """What one agent shows its peers and demands of them. Read the contexts for each connection: they are renewed."""
 
-    node_id: NodeId
-    server_context: ssl.SSLContext
-    client_context: ssl.SSLContext
+    def __init__(self, ring: KeyRing, node_id: NodeId) -> None:
+        self.node_id = node_id
+        self.renew(ring)
 
-    @classmethod
-    def create(cls, key: ClusterKey, node_id: NodeId) -> "PeerCredentials":
-        authority_key = Ed25519PrivateKey.from_private_bytes(key.derive("peer-ca"))
-        authority = _authority_certificate(authority_key)
+    def renew(self, ring: KeyRing) -> None:
+        """Show and accept what this ring says, from the next connection on. Takes a few milliseconds."""
+        primary, *others = authorities = [_Authority(key) for key in ring.keys]
         leaf_key = Ed25519PrivateKey.generate()
-        leaf = _leaf_certificate(node_id, leaf_key, authority_key)
-        chain = _pem(leaf) + leaf_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        chain = b"".join(
+            [
+                _pem(_leaf_certificate(self.node_id, leaf_key, primary)),
+                *(_pem(primary.signed_by(other)) for other in others[:1]),
+                leaf_key.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                ),
+            ]
         )
-        trusted = _pem(authority).decode()
-        return cls(
-            node_id=node_id,
-            server_context=_context(ssl.PROTOCOL_TLS_SERVER, chain, trusted),
-            client_context=_context(ssl.PROTOCOL_TLS_CLIENT, chain, trusted),
+        trusted = b"".join(_pem(authority.signed_by(authority)) for authority in authorities).decode()
+        self.server_context = _context(ssl.PROTOCOL_TLS_SERVER, chain, trusted)
+        self.client_context = _context(ssl.PROTOCOL_TLS_CLIENT, chain, trusted)
+
+
+class _Authority:
+    """What a cluster key signs certificates with; equal on every node."""
+
+    def __init__(self, key: ClusterKey) -> None:
+        self.private_key = Ed25519PrivateKey.from_private_bytes(key.derive("peer-ca"))
+        self.public_key = self.private_key.public_key()
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, AUTHORITY_NAME_PREFIX + key.id)])
+
+    def signed_by(self, issuer: "_Authority") -> x509.Certificate:
+        """Equal on every node: nothing in it is random, and Ed25519 signatures are deterministic."""
+        return (
+            x509.CertificateBuilder()
+            .subject_name(self.name)
+            .issuer_name(issuer.name)
+            .public_key(self.public_key)
+            .serial_number(1)
+            .not_valid_before(VALID_FROM)
+            .not_valid_after(VALID_UNTIL)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=int(issuer is self)), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.public_key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key), critical=False)
+            .sign(issuer.private_key, None)
         )
 
 
@@ -66,6 +99,17 @@ def peer_node_id(connection: ssl.SSLObject | ssl.SSLSocket) -> NodeId:
         if kind == "URI" and str(value).startswith(NODE_URI_PREFIX):
             return NodeId(str(value).removeprefix(NODE_URI_PREFIX))
     raise UnknownPeer("the peer's certificate names no node")
+
+
+def vouching_key(connection: ssl.SSLObject | ssl.SSLSocket) -> KeyId | None:
+    """Whose authority signed the certificate of the other end; None where it shows none of ours."""
+    certificate = connection.getpeercert(binary_form=True)
+    if certificate is None:
+        return None
+    for attribute in x509.load_der_x509_certificate(certificate).issuer.get_attributes_for_oid(NameOID.COMMON_NAME):
+        if str(attribute.value).startswith(AUTHORITY_NAME_PREFIX):
+            return KeyId(str(attribute.value).removeprefix(AUTHORITY_NAME_PREFIX))
+    return None
 
 
 def _context(protocol: int, chain_pem: bytes, trusted_pem: str) -> ssl.SSLContext:
@@ -96,32 +140,13 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _authority_certificate(authority_key: Ed25519PrivateKey) -> x509.Certificate:
-    """Equal on every node: nothing in it is random, and Ed25519 signatures are deterministic."""
-    return (
-        x509.CertificateBuilder()
-        .subject_name(AUTHORITY)
-        .issuer_name(AUTHORITY)
-        .public_key(authority_key.public_key())
-        .serial_number(1)
-        .not_valid_before(VALID_FROM)
-        .not_valid_after(VALID_UNTIL)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, None)
-    )
-
-
-def _leaf_certificate(
-    node_id: NodeId, leaf_key: Ed25519PrivateKey, authority_key: Ed25519PrivateKey
-) -> x509.Certificate:
+def _leaf_certificate(node_id: NodeId, leaf_key: Ed25519PrivateKey, authority: _Authority) -> x509.Certificate:
     both_sides = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+    authority_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key)
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, node_id)]))
-        .issuer_name(AUTHORITY)
+        .issuer_name(authority.name)
         .public_key(leaf_key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(VALID_FROM)
@@ -131,7 +156,7 @@ def _leaf_certificate(
         .add_extension(x509.ExtendedKeyUsage(both_sides), critical=False)
         .add_extension(x509.SubjectAlternativeName([_node_uri(node_id)]), critical=False)
         .add_extension(authority_id, critical=False)
-        .sign(authority_key, None)
+        .sign(authority.private_key, None)
     )
 
 

@@ -2,7 +2,7 @@
 
 Rules:
 - Nothing is queued here: what the socket's buffers don't take is dropped and counted, as UDP is allowed to.
-- A packet that doesn't open with the cluster's key is counted and dropped without a log line: anyone may send us one.
+- A packet that is not taken is counted by its reason and dropped without a log line: anyone may send us one.
 - A port that answers "nobody listens" (ICMP port unreachable) is reported with its address. Linux tells it on the
   socket's error queue once IP_RECVERR is set (ip(7)); errors of earlier packets then also surface at the next send
   or receive, which is why both are tried again.
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from swarmlet.model.observed import Address
-from swarmlet.security.seal import OVERHEAD_BYTES, DatagramSealer, SealError
+from swarmlet.security.seal import OVERHEAD_BYTES, DatagramSealer, Opened, Refusal
 from swarmlet.transport.errors import CannotListen
 
 DATAGRAM_SIZE_BYTES_MAX = 1400
@@ -48,8 +48,18 @@ class DatagramCounters:
     sent: int = 0
     dropped_oversized: int = 0
     """Longer than any agent sends."""
-    dropped_unsealed: int = 0
-    """Not made with this cluster's key."""
+    dropped_malformed: int = 0
+    """Not of the form that agents send."""
+    dropped_foreign_version: int = 0
+    """Of another version of that form."""
+    dropped_foreign: int = 0
+    """Not made with one of this cluster's keys, or damaged on the way."""
+    dropped_replayed: int = 0
+    """Genuine, but taken before, or an answer to nothing that was asked."""
+    dropped_unproven: int = 0
+    """Genuine, but of a sender that first has to show that it lives now; it repeats them."""
+    challenges: int = 0
+    """Challenges that came and answers to ours: the conversation of the seals, no payload."""
     dropped_send_refused: int = 0
     """The kernel took it not: full buffer, no route, a firewall."""
     dropped_send_oversized: int = 0
@@ -114,8 +124,11 @@ class DatagramEndpoint:
         if len(payload) > PAYLOAD_SIZE_BYTES_MAX:
             self.counters.dropped_send_oversized += 1
             return False
-        sealed = self._sealer.seal(payload)
-        if self._send_sealed(self._socket, address, sealed) or self._send_sealed(self._socket, address, sealed):
+        assert self._loop is not None
+        return self._send(self._socket, address, self._sealer.seal(payload, address, self._loop.time()))
+
+    def _send(self, udp: socket.socket, address: Address, sealed: bytes) -> bool:
+        if self._send_sealed(udp, address, sealed) or self._send_sealed(udp, address, sealed):
             self.counters.sent += 1
             return True
         self.counters.dropped_send_refused += 1
@@ -145,14 +158,35 @@ class DatagramEndpoint:
         if len(sealed) > DATAGRAM_SIZE_BYTES_MAX:
             self.counters.dropped_oversized += 1
             return True
-        try:
-            payload = self._sealer.open(sealed)
-        except SealError:
-            self.counters.dropped_unsealed += 1
-            return True
-        self.counters.received += 1
-        self._on_datagram(Address(sender[0], sender[1]), payload)
+        self._take(udp, Address(sender[0], sender[1]), sealed)
         return True
+
+    def _take(self, udp: socket.socket, sender: Address, sealed: bytes) -> None:
+        assert self._loop is not None
+        opened = self._sealer.open(sealed, sender, self._loop.time())
+        self._count(opened)
+        for answer in opened.answers:
+            self._send(udp, sender, answer)
+        if opened.payload is not None:
+            self._on_datagram(sender, opened.payload)
+
+    def _count(self, opened: Opened) -> None:
+        counters = self.counters
+        match opened.refusal:
+            case None if opened.payload is not None:
+                counters.received += 1
+            case None:
+                counters.challenges += 1
+            case Refusal.MALFORMED:
+                counters.dropped_malformed += 1
+            case Refusal.FOREIGN_VERSION:
+                counters.dropped_foreign_version += 1
+            case Refusal.FOREIGN:
+                counters.dropped_foreign += 1
+            case Refusal.REPLAYED:
+                counters.dropped_replayed += 1
+            case Refusal.UNPROVEN:
+                counters.dropped_unproven += 1
 
     def _read_error_queue(self, udp: socket.socket) -> bool:
         try:

@@ -11,7 +11,7 @@ from swarmlet.errors import SwarmletError
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
 from swarmlet.security.peer_tls import PeerCredentials, UnknownPeer, peer_node_id
-from swarmlet.transport.errors import PeerRefused, PeerUnavailable, Target
+from swarmlet.transport.errors import ForeignPeer, PeerRefused, PeerUnavailable, Target
 from swarmlet.transport.sockets import limit_unacknowledged, tune_peer_socket
 
 CONNECT_TIMEOUT_S = 2.0
@@ -36,7 +36,7 @@ async def dial(
     except TimeoutError as error:
         raise PeerUnavailable(target, f"no connection to {address} within {CONNECT_TIMEOUT_S:g} s") from error
     except ssl.SSLCertVerificationError as error:
-        raise PeerUnavailable(target, f"{address} is not of this cluster: its certificate has another key") from error
+        raise ForeignPeer(target, address) from error
     except ConnectionRefusedError as error:
         raise PeerRefused(target, f"{address}: {_words(error)}") from error
     except (OSError, SwarmletError) as error:

@@ -29,6 +29,18 @@ class PeerRefused(PeerUnavailable):
     """Its host answers, but nobody listens on its port: the peer's process is gone, or not up yet."""
 
 
+class ForeignPeer(PeerUnavailable):
+    """Somebody answers there, but with a certificate that none of this node's cluster keys vouches for."""
+
+    def __init__(self, target: Target, address: Address) -> None:
+        super().__init__(
+            target,
+            f"{address} is not of this cluster: its certificate has another key. Or one of the two was away while the "
+            "cluster's key was changed: then copy the key file of a node in the cluster to that one and restart it",
+        )
+        self.address = address
+
+
 class PeerTimeout(SwarmletError):
     """The peer did not answer in time. What was asked may or may not have happened."""
 

@@ -34,6 +34,10 @@ class Handlers:
     """Those of `call` whose answers need no task."""
     stream: dict[str, StreamHandler] = field(default_factory=dict)
     relay: RelayHandler | None = None
+    notifies_failed: int = 0
+    """Notifications that their handler did not take: malformed, or a fault of ours."""
+    violations: int = 0
+    """Connections that were closed since their peer broke the protocol."""
 
     def run_notify(self, sender: NodeId, method: str, body: bytes) -> bool:
         """False: nobody here takes it, or the handler failed (logged)."""
@@ -44,6 +48,7 @@ class Handlers:
             handler(sender, body)
         except Exception:
             # One bad notification must not take the connection, and every other message on it, along.
+            self.notifies_failed += 1
             log.exception("notify_handler_failed", method=method, peer=sender)
             return False
         return True

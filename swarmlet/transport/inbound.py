@@ -12,7 +12,8 @@ from typing import cast
 import structlog
 
 from swarmlet.model.ids import NodeId
-from swarmlet.security.peer_tls import UnknownPeer, peer_node_id
+from swarmlet.security.keys import KeyId
+from swarmlet.security.peer_tls import UnknownPeer, peer_node_id, vouching_key
 from swarmlet.transport.errors import ProtocolViolation, RemoteError
 from swarmlet.transport.frames import HELLO_SIZE_BYTES_MAX, PROTOCOL_VERSION, FrameDecoder, decode_message, encode_frame
 from swarmlet.transport.handlers import Handlers, as_remote_error
@@ -47,6 +48,16 @@ class InboundConnection(asyncio.Protocol):
         self._deciding: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def is_authenticated(self) -> bool:
+        """Its handshake is over, and it is not yet lost."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def vouched_by(self) -> KeyId | None:
+        """The cluster key behind the peer's certificate; None once the connection is lost."""
+        return None if self._transport is None else vouching_key(self._transport.get_extra_info("ssl_object"))
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the methods but not the class.
         self._transport = cast(asyncio.Transport, transport)
@@ -77,6 +88,7 @@ class InboundConnection(asyncio.Protocol):
             while data:
                 data = self._take(data)
         except ProtocolViolation as error:
+            self._handlers.violations += 1
             log.warning("peer_protocol_violation", peer=self._sender, problem=str(error))
             self.abort()
 

@@ -9,12 +9,13 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from random import Random
 
 import structlog
 
 from swarmlet.model.observed import Address
+from swarmlet.security.keys import KeyId
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.transport.dial import dial
 from swarmlet.transport.errors import PeerRefused, PeerUnavailable, Target
@@ -40,16 +41,16 @@ class PeerLink:
         credentials: PeerCredentials,
         scope: TaskScope,
         rng: Random,
-        on_refused: Callable[[], None],
+        on_failed: Callable[[PeerUnavailable], None],
     ) -> None:
         self._target = target
         self._resolve = resolve
         self._credentials = credentials
         self._scope = scope
         self._rng = rng
-        self._on_refused = on_refused
         self._closed = False
         self._redials_left = 0
+        self._report_failed = on_failed
         self._loop = asyncio.get_running_loop()
         self._client: RpcClient | None = None
         self._address: Address | None = None
@@ -104,6 +105,13 @@ class PeerLink:
             self._failures, self._retry_at = 0, 0.0
             if self._dial is not None:
                 self._restart_dial()
+
+    def drop_unless_vouched(self, keys: Collection[KeyId]) -> bool:
+        """Give up the connection if another key vouched for the peer; the next use makes a new one."""
+        if self._client is None or self._client.vouched_by in keys:
+            return False
+        self._client.abort()
+        return True
 
     def close(self) -> None:
         self._closed = True
@@ -174,10 +182,10 @@ class PeerLink:
         self._fail_dialled(error)
         if isinstance(error, PeerRefused):
             self._redials_left = 0
-            self._on_refused()
         elif self._redials_left > 0:
             self._redials_left -= 1
             self._start_dial()
+        self._report_failed(error)
 
     def _fail_dialled(self, error: PeerUnavailable) -> None:
         dialled, self._dial, self._dialled = self._dialled, None, None

@@ -10,13 +10,14 @@ Rules:
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
 from swarmlet.model.observed import Address
+from swarmlet.security.keys import KeyId
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.transport.dial import SHUTDOWN_TIMEOUT_S
 from swarmlet.transport.inbound import InboundConnection
@@ -83,6 +84,13 @@ class PeerListener:
         self._listener.close()
         for connection in list(self.connections):
             connection.abort()
+
+    def drop_unvouched(self, keys: Collection[KeyId]) -> int:
+        """End the authenticated connections of peers that another key vouched for; how many."""
+        dropped = [each for each in self.connections if each.is_authenticated and each.vouched_by not in keys]
+        for connection in dropped:
+            connection.abort()
+        return len(dropped)
 
     def forget(self, connection: InboundConnection) -> None:
         self.connections.discard(connection)

@@ -10,22 +10,25 @@ Rules:
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import Self
 
+import structlog
+
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
+from swarmlet.security.keys import KeyId
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.transport.dial import dial
-from swarmlet.transport.errors import FrameTooLarge, PeerTimeout, PeerUnavailable, Target
+from swarmlet.transport.errors import ForeignPeer, FrameTooLarge, PeerRefused, PeerTimeout, PeerUnavailable, Target
 from swarmlet.transport.frames import Kind, encode_frame
 from swarmlet.transport.handlers import CallHandler, Handlers, NotifyHandler, PromptHandler, RelayHandler, StreamHandler
 from swarmlet.transport.inbound import InboundConnection
 from swarmlet.transport.link import PeerLink
-from swarmlet.transport.listener import ListenerCounters, PeerListener
+from swarmlet.transport.listener import LOG_INTERVAL_S, ListenerCounters, PeerListener
 from swarmlet.transport.relay_client import ProtocolFactory, RelayClient, RelayCounters, RelayPool
 from swarmlet.transport.sockets import open_listener
 from swarmlet.transport.tasks import TaskScope
@@ -35,8 +38,12 @@ LINKS_MAX = 4096
 LINK_IDLE_S = 60.0
 """A link unused for so long is closed: a peer that left, or an address that was only needed to join."""
 HOUSEKEEPING_INTERVAL_S = 5.0
+FOREIGN_SHOWN_S = 30.0
+"""Longer than a node waits between two attempts to join."""
 CLOSE_TURNS_MAX = 100
 """Turns of the event loop that `close` gives aborted connections to tell their owners."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,12 @@ class PeerCounters:
     notifies_sent: int
     notifies_dropped: int
     dials_failed: int
+    dials_foreign: int
+    """Of those that failed: the other side's certificate has a key that is not of our ring."""
+    notifies_failed: int
+    """That peers sent and a handler here did not take."""
+    violations: int
+    """Connections that peers made and that were closed since they broke the protocol."""
     links: int
     connected: int
     inbound: ListenerCounters
@@ -73,6 +86,9 @@ class PeerNetwork:
         self._notifies_sent = 0
         self._notifies_dropped = 0
         self._dials_failed = 0
+        self._foreign_found = 0
+        self._foreign: tuple[float, ForeignPeer] | None = None
+        self._foreign_logged_at = -LOG_INTERVAL_S
 
     # Life.
 
@@ -116,6 +132,9 @@ class PeerNetwork:
             notifies_sent=self._notifies_sent,
             notifies_dropped=self._notifies_dropped,
             dials_failed=self._dials_failed + sum(link.dials_failed for link in self._links.values()),
+            dials_foreign=self._foreign_found,
+            notifies_failed=self._handlers.notifies_failed,
+            violations=self._handlers.violations,
             links=len(self._links),
             connected=sum(link.is_connected for link in self._links.values()),
             inbound=self._listener.counters,
@@ -200,6 +219,17 @@ class PeerNetwork:
         except TimeoutError as error:
             raise PeerTimeout(target, "a relay", timeout_s) from error
 
+    def foreign_peer(self) -> ForeignPeer | None:
+        """Where a dial found an agent with another cluster key, if that was not long ago."""
+        found_at, error = self._foreign or (-FOREIGN_SHOWN_S, None)
+        return error if asyncio.get_running_loop().time() - found_at < FOREIGN_SHOWN_S else None
+
+    def drop_unvouched(self, keys: Collection[KeyId]) -> int:
+        """End every connection whose peer another key than these vouched for; how many. Relays on them are cut."""
+        assert self._listener is not None, "not started"
+        links = sum(link.drop_unless_vouched(keys) for link in self._links.values())
+        return links + self._relays.drop_unvouched(keys) + self._listener.drop_unvouched(keys)
+
     # Inside.
 
     def _notify(self, target: NodeId, method: str, body: bytes) -> bool:
@@ -230,14 +260,25 @@ class PeerNetwork:
             self._credentials,
             self._scope,
             self._rng,
-            lambda: self._refused(target),
+            lambda error: self._on_dial_failed(target, error),
         )
         self._links[target] = link
         return link
 
-    def _refused(self, target: Target) -> None:
-        if self._on_refused is not None and not isinstance(target, Address):
-            self._on_refused(target)
+    def _on_dial_failed(self, target: Target, error: PeerUnavailable) -> None:
+        match error:
+            case PeerRefused() if self._on_refused is not None and not isinstance(target, Address):
+                self._on_refused(target)
+            case ForeignPeer():
+                self._note_foreign(error)
+
+    def _note_foreign(self, error: ForeignPeer) -> None:
+        self._foreign_found += 1
+        now = asyncio.get_running_loop().time()
+        self._foreign = now, error
+        if now - self._foreign_logged_at >= LOG_INTERVAL_S:
+            log.warning("foreign_peer", problem=str(error))
+            self._foreign_logged_at = now
 
     def _address_of(self, target: Target) -> Address | None:
         return target if isinstance(target, Address) else self._resolve(target)

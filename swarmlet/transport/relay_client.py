@@ -8,12 +8,14 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import cast
 
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
+from swarmlet.security.keys import KeyId
+from swarmlet.security.peer_tls import vouching_key
 from swarmlet.transport.errors import PeerUnavailable, ProtocolViolation, RemoteError
 from swarmlet.transport.frames import HELLO_SIZE_BYTES_MAX, PROTOCOL_VERSION, FrameDecoder, decode_message, encode_frame
 from swarmlet.transport.relay_stream import RelayStream
@@ -42,6 +44,11 @@ class RelayClient(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def vouched_by(self) -> KeyId | None:
+        """The cluster key behind the peer's certificate; None once the connection is lost."""
+        return None if self._transport is None else vouching_key(self._transport.get_extra_info("ssl_object"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the methods but not the class.
@@ -178,6 +185,13 @@ class RelayPool:
                 client.abort()
             if not clients:
                 del self._idle[target]
+
+    def drop_unvouched(self, keys: Collection[KeyId]) -> int:
+        """End the connections to peers that another key vouched for, with what they relay; how many."""
+        dropped = [client for client in self._all if client.vouched_by not in keys and client.is_open]
+        for client in dropped:
+            client.abort()
+        return len(dropped)
 
     def close(self) -> None:
         self._idle.clear()

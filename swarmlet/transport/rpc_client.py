@@ -11,6 +11,8 @@ from functools import partial
 from itertools import count
 from typing import cast
 
+from swarmlet.security.keys import KeyId
+from swarmlet.security.peer_tls import vouching_key
 from swarmlet.transport.errors import PeerUnavailable, ProtocolViolation, RemoteError, Target
 from swarmlet.transport.frames import PROTOCOL_VERSION, FrameDecoder, Kind, Message, encode_frame, parse_rpc
 from swarmlet.transport.outbox import Outbox
@@ -55,6 +57,11 @@ class RpcClient(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         return not self._calls and not self._streams
+
+    @property
+    def vouched_by(self) -> KeyId | None:
+        """The cluster key behind the peer's certificate; None once the connection is lost."""
+        return None if self._transport is None else vouching_key(self._transport.get_extra_info("ssl_object"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the methods but not the class.

@@ -12,6 +12,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, cast
 
+import structlog
+
 from swarmlet.model.ids import NodeId
 from swarmlet.transport.errors import FrameTooLarge, ProtocolViolation, RemoteError
 from swarmlet.transport.frames import FrameDecoder, Kind, Message, encode_frame, parse_rpc
@@ -23,6 +25,8 @@ from swarmlet.transport.tasks import TaskScope
 RUNNING_MAX = 1024
 """Calls and streams that one peer may have running here at once."""
 BUSY = "Busy"
+
+log = structlog.get_logger()
 
 
 class Window:
@@ -89,7 +93,9 @@ class RpcServer(asyncio.Protocol):
         try:
             for payload in self._decoder.feed(data):
                 self._on_message(parse_rpc(payload))
-        except ProtocolViolation:
+        except ProtocolViolation as error:
+            self._handlers.violations += 1
+            log.warning("peer_protocol_violation", peer=self._sender, problem=str(error))
             self.abort()
 
     def abort(self) -> None:

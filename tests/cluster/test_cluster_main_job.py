@@ -173,6 +173,40 @@ def test_a_lost_hosts_tasks_run_elsewhere_and_it_is_used_again(hello: Cluster) -
     hello.wait_converged("hello")
 
 
+def test_a_host_that_is_dead_for_the_leader_alone_keeps_its_tasks_until_a_majority_agrees(hello: Cluster) -> None:
+    leader = hello.leader()
+    other, accused = (agent for agent in hello.agents if agent is not leader)
+    assert isinstance(leader.host, NamespaceHost) and isinstance(accused.host, NamespaceHost)
+    before = {task["id"] for task in hello.tasks(asked=leader)}
+
+    # The leader loses the accused, and the datagrams of the other one: nobody can tell it that the accused lives.
+    leader.host.drop(f"ip PEER {accused.host.address}", f"ip PEER {other.host.address} meta l4proto udp")
+    eventually(
+        "the leader alone holds it for dead, and says so",
+        lambda: any(f"{accused.name} seems dead from here" in each for each in leader.get("/v1/status")["problems"]),
+        15,
+    )
+    rounds = leader_rounds(leader)
+    eventually("it has looked at everything again", lambda: leader_rounds(leader) > rounds + 1, 15)
+    assert {task["id"] for task in hello.tasks(asked=leader)} == before, "nothing is moved"
+    assert leader.get(f"/v1/nodes/{accused.name}")["status"] == "up"
+    assert other.get(f"/v1/nodes/{accused.name}")["liveness"] == "alive"
+
+    accused.host.cut()
+    leader.host.undrop()
+    eventually(
+        "all tasks run on the two that agree",
+        lambda: len([task for task in ready(hello, leader) if task["node"] != accused.name]) == REPLICAS,
+        15,
+    )
+    accused.host.heal()
+
+
+def leader_rounds(agent: Agent) -> float:
+    lines = agent.get("/metrics").splitlines()
+    return float(next(line for line in lines if 'name="rounds",part="leader"' in line).split()[-1])
+
+
 def test_a_write_is_accepted_after_the_leader_is_killed(hello: Cluster) -> None:
     leader = hello.leader()
     survivor = next(agent for agent in hello.agents if agent is not leader)
@@ -218,6 +252,8 @@ def test_without_a_quorum_writes_are_refused_in_time_and_traffic_goes_on(hello: 
     eventually("a write is refused", refused, 20)
     eventually("its own tasks still answer", lambda: ask(alone.host.address), 10)
     assert len(hello.tasks(asked=alone)) == REPLICAS + 1, "reads answer from memory"
+    eventually("it says that it is alone", lambda: "alone: 1 of 3 voters" in str(alone.get("/v1/status")["problems"]))
+    assert {node["status"] for node in alone.get("/v1/nodes")["items"]} == {"up"}, "it declares nobody dead"
     restore(hello)
     # What became of the refused write is unknown, as it should be: a majority may have taken it after all.
     alone.cli("deploy", "hello", str(EXAMPLE))

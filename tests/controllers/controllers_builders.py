@@ -80,6 +80,10 @@ class FakeCluster:
     now: float = START
     bad_images: set[str] = field(default_factory=set)
     """Tasks of these never become ready."""
+    doubted: set[NodeId] = field(default_factory=set)
+    """Nodes that no majority of the voters holds for gone, whatever this leader sees."""
+    gone: set[NodeId] = field(default_factory=set)
+    """Nodes that a majority does, besides those that this leader sees dead."""
     refused: list[Transaction] = field(default_factory=list)
     _index: int = 0
 
@@ -121,7 +125,9 @@ class FakeCluster:
     # The leader's part
 
     def look(self, listening_since: float | None = None) -> Outcome:
-        return reconcile(self.state, self.observed, self.now, listening_since=listening_since)
+        dead = {id_ for id_, node in self.nodes.items() if node.liveness is Liveness.DEAD}
+        gone = (dead | self.gone) - self.doubted
+        return reconcile(self.state, self.observed, self.now, gone=gone, listening_since=listening_since)
 
     def commit(self, transaction: Transaction) -> bool:
         check_transaction(transaction)

@@ -1,7 +1,7 @@
 """Nodes: what the failure detector says becomes what the cluster agrees on."""
 
 import pytest
-from controllers_builders import START, FakeCluster
+from controllers_builders import START, FakeCluster, a_service, a_stack
 
 from swarmlet.model.ids import NodeId
 from swarmlet.model.objects import NodeStatus
@@ -77,8 +77,50 @@ def test_silence_about_a_node_is_no_verdict_until_the_leader_has_listened_long_e
     assert early.wake_at == cluster.now + 30
 
     since, cluster.now = cluster.now, cluster.now + 30
+    assert cluster.look(listening_since=since).transactions == [], "and not without the other voters"
+    cluster.gone.add(N1)
     for transaction in cluster.look(listening_since=since).transactions:
         assert cluster.commit(transaction)
+    assert status(cluster) is NodeStatus.DOWN
+
+
+def test_a_node_that_is_dead_for_this_leader_alone_stays_up_and_keeps_its_tasks() -> None:
+    cluster = FakeCluster.of("n1", "n2", "n3")
+    cluster.deploy(a_stack(a_service("app", replicas=6)))
+    cluster.settle()
+    before = [task.id for task in cluster.running()]
+
+    cluster.set_liveness("n1", Liveness.DEAD)
+    cluster.doubted.add(N1)
+    cluster.now += 3600
+    cluster.settle()
+
+    assert status(cluster) is NodeStatus.UP
+    assert [task.id for task in cluster.running()] == before
+
+
+def test_a_node_that_is_dead_for_the_majority_is_down_though_this_leader_still_hears_it() -> None:
+    cluster = FakeCluster.of("n1", "n2", "n3")
+    cluster.deploy(a_stack(a_service("app", replicas=6)))
+    cluster.settle()
+
+    cluster.gone.add(N1)
+    cluster.settle()
+
+    assert status(cluster) is NodeStatus.DOWN
+    assert {task.node for task in cluster.running()} == {"n2", "n3"}
+    assert len(cluster.ready()) == 6
+
+
+def test_a_node_that_is_down_stays_down_until_it_is_seen_alive() -> None:
+    cluster = FakeCluster.of("n1", "n2")
+    cluster.reconcile()
+    cluster.set_liveness("n1", Liveness.DEAD)
+    cluster.reconcile()
+
+    cluster.doubted.add(N1)
+    cluster.reconcile()
+
     assert status(cluster) is NodeStatus.DOWN
 
 
@@ -95,6 +137,7 @@ def test_a_leader_that_has_listened_since_before_it_led_waits_for_nothing() -> N
     cluster.reconcile()
     cluster.now += 100
     del cluster.nodes[N1]
+    cluster.gone.add(N1)
 
     for transaction in cluster.look(listening_since=cluster.now - 50).transactions:
         assert cluster.commit(transaction)

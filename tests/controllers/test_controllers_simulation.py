@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from swarmlet.controllers import stacks
 from swarmlet.controllers.rollout import surge
 from swarmlet.controllers.seats import SeatKey, seat_key
-from swarmlet.model.ids import StackName
+from swarmlet.model.ids import NodeId, StackName
 from swarmlet.model.objects import Desired, NodeStatus, Task
 from swarmlet.model.observed import Health, Liveness, Phase
 from swarmlet.model.spec import Mode
@@ -64,6 +64,11 @@ class ClusterLife(RuleBasedStateMachine):
     def change_liveness(self, name: str, liveness: Liveness) -> None:
         self.cluster.set_liveness(name, liveness)
 
+    @rule(name=st.sampled_from(NODES))
+    def the_voters_doubt_or_confirm(self, name: str) -> None:
+        """Whether a majority of the voters shares this leader's view of a node."""
+        self.cluster.doubted ^= {NodeId(name)}
+
     @rule(share=st.floats(0, 1), random=st.randoms(use_true_random=False))
     def some_tasks_move_on(self, share: float, random: Random) -> None:
         self.cluster.nodes_act(only=[task for task in sorted(self.cluster.state.tasks) if random.random() < share])
@@ -86,8 +91,9 @@ class ClusterLife(RuleBasedStateMachine):
 
     @rule()
     def the_leader_looks(self) -> None:
-        before = self.ready_seats()
+        before, up = self.ready_seats(), self.doubted_but_up()
         self.cluster.reconcile()
+        assert up <= self.doubted_but_up(), "no leader's view alone makes a node down"
         assert self.cluster.look().transactions == []
         self.check_rollout_costs_nothing(before)
         self.check_not_too_many()
@@ -123,6 +129,16 @@ class ClusterLife(RuleBasedStateMachine):
         assert not [task for task in tasks if task.desired is Desired.RUN and task.id in self.desired_once_stop]
         self.desired_once_stop |= {task.id for task in tasks if task.desired is Desired.STOP}
 
+    def doubted_but_up(self) -> set[NodeId]:
+        """Nodes that are up on record and dead for this leader, which no majority confirms."""
+        return {
+            id_
+            for id_, node in self.cluster.state.nodes.items()
+            if id_ in self.cluster.doubted
+            and node.value.status is NodeStatus.UP
+            and self.cluster.nodes[id_].liveness is Liveness.DEAD
+        }
+
     def ready_seats(self) -> set[SeatKey]:
         lost = {id_ for id_, node in self.cluster.nodes.items() if node.liveness is not Liveness.ALIVE}
         return {seat_key(task, Mode.REPLICATED) for task in self.cluster.ready() if task.node not in lost}
@@ -148,6 +164,7 @@ class ClusterLife(RuleBasedStateMachine):
             return
         cluster = self.cluster
         cluster.bad_images.clear()
+        cluster.doubted.clear()
         for name in NODES:
             cluster.set_liveness(name, Liveness.ALIVE)
         for task in self.all_running():

@@ -11,6 +11,7 @@ from swarmlet.dataplane.proxy import Proxy
 from swarmlet.dataplane.relay import RelayRefused, RelayServer, decode_header, encode_header
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.observed import Address
+from swarmlet.security.keyring import KeyRing
 from swarmlet.security.keys import ClusterKey
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.transport.peers import PeerNetwork
@@ -30,7 +31,7 @@ class TwoNodes:
         self.proxy = Proxy(ALICE, "127.0.0.1", self.alice.open_relay)
 
     def _network(self, node_id: NodeId) -> PeerNetwork:
-        credentials = PeerCredentials.create(ClusterKey(b"k" * 32), node_id)
+        credentials = PeerCredentials(KeyRing((ClusterKey(b"k" * 32),)), node_id)
         return PeerNetwork(node_id, credentials, Address("127.0.0.1", 0), self.addresses.get)
 
 

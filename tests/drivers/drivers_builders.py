@@ -11,6 +11,7 @@ from typing import Any
 
 from swarmlet.controllers.voters import DEFAULT_SETTINGS, VoterSettings
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.death_quorum import DeathQuorum
 from swarmlet.drivers.leadership import Leadership
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.state_guard import StateGuard
@@ -19,13 +20,14 @@ from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
 from swarmlet.model.transaction import Put, Transaction
 from swarmlet.raft import RaftSettings
+from swarmlet.security.keyring import KeyRing
 from swarmlet.security.keys import ClusterKey
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.security.seal import DatagramSealer
 from swarmlet.storage import RaftStorage
 from swarmlet.transport import DatagramEndpoint, PeerNetwork
 
-KEY = ClusterKey(b"k" * 32)
+RING = KeyRing((ClusterKey(b"k" * 32),))
 DEADLINE_S = 20.0
 RAFT = RaftSettings(heartbeat_interval_s=0.05, election_timeout_min_s=0.3, election_timeout_max_s=0.6)
 
@@ -64,9 +66,10 @@ class Node:
     ) -> None:
         self.id, self.path = NodeId(name * 16), directory / f"{name}.db"
         address = addresses.setdefault(self.id, a_free_address())
-        self.network = PeerNetwork(self.id, PeerCredentials.create(KEY, self.id), address, addresses.get)
-        self.datagrams = DatagramEndpoint(address, DatagramSealer(KEY, "test"), self._on_datagram, lambda _: None)
+        self.network = PeerNetwork(self.id, PeerCredentials(RING, self.id), address, addresses.get)
         now = asyncio.get_running_loop().time()
+        sealer = DatagramSealer(RING, "test", now)
+        self.datagrams = DatagramEndpoint(address, sealer, self._on_datagram, lambda _: None)
         identity = LocalIdentity(self.id, name, address, "test")
         settings = GossipSettings(probe_interval_s=0.1)
         gossip = Gossip(identity, settings, random.Random(name), now, generation=time.time_ns())
@@ -74,7 +77,8 @@ class Node:
         self.storage = RaftStorage.open(self.path)
         self.consensus = Consensus(self.id, RAFT, self.storage, self.network, random.Random(name), snapshot_every)
         self.guard = StateGuard(self.consensus, self.membership, self.network)
-        self.leadership = Leadership(self.consensus, self.membership, voter_settings)
+        self.deaths = DeathQuorum(self.consensus, self.membership, self.network)
+        self.leadership = Leadership(self.consensus, self.membership, self.deaths, voter_settings)
         self._stack = AsyncExitStack()
 
     async def start(self, join: tuple[Address, ...]) -> None:
@@ -86,7 +90,7 @@ class Node:
             await self.consensus.bootstrap()
         self.membership.join(join)
         parts: tuple[Coroutine[Any, Any, None], ...] = (
-            self.consensus.run(), self.membership.run(), self.leadership.run(), self.guard.run()
+            self.consensus.run(), self.membership.run(), self.deaths.run(), self.leadership.run(), self.guard.run()
         )  # fmt: skip
         running = asyncio.gather(*parts)
         stack.push_async_callback(_ended, running)

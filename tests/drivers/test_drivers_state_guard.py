@@ -75,7 +75,6 @@ async def test_a_state_that_was_altered_on_the_disk_is_found_after_the_start(tmp
         alter_snapshot(victim.path)
 
         again = await made.start(name)
-        assert again.consensus.store.get("kv/ghost") is not None
         await until(lambda: made.leader)
         await write_past_an_agreed_index(made)
         await until(lambda: again.guard.counters["heals"] == 1)
@@ -96,6 +95,8 @@ def alter_snapshot(path: Path) -> None:
         store._sorted_keys = sorted(store._rows)
         altered = type(snapshot)(snapshot.last_index, snapshot.last_term, snapshot.membership, store.snapshot())
         storage._database.write([Persist(0, None, None, (), altered, None)])
+        written = storage.load().snapshot
+        assert written is not None and Store.restore(written.data).get("kv/ghost") is not None
 
 
 async def test_two_voters_that_disagree_are_reported_and_left_alone(tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
 """Bytes from outside: what we write is read back; whatever else comes is counted and dropped, never raised."""
 
-from dataclasses import asdict
+import tracemalloc
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, replace
 
 import msgpack
+import pytest
 from gossip_builders import CLUSTER, START, a_core, a_core_with, address, alive, datagram, node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmlet.gossip import DatagramReceived, ExchangeAnswered, ExchangeReply, ExchangeRequested, Gossip
 from swarmlet.gossip.codec import decode_packet, encode_message, encode_packet, packet_prefix
-from swarmlet.gossip.exchange_codec import decode_exchange, encode_exchange
+from swarmlet.gossip.errors import GossipError, Malformed
+from swarmlet.gossip.exchange_codec import COMPRESSED, decode_exchange, encode_exchange
 from swarmlet.gossip.messages import (
     Ack,
     Digest,
@@ -25,6 +30,7 @@ from swarmlet.gossip.messages import (
     RecordEntry,
     Verdict,
 )
+from swarmlet.gossip.settings import EXCHANGE_SIZE_BYTES_MAX
 from swarmlet.model.observed import Address, Liveness
 
 ONE_OF_EACH: list[Message] = [
@@ -88,6 +94,53 @@ def test_every_exchange_is_read_back() -> None:
     assert decode_exchange(encode_exchange(STATE, CLUSTER), CLUSTER) == STATE
 
 
+BULK = replace(
+    STATE,
+    deltas=tuple(
+        NodeDelta(node(str(number)), 1, ((1, 2),), (RecordEntry("task/x", 2, b"running " * 20),), True, 1)
+        for number in range(100)
+    ),
+)
+
+BULK_BYTES = encode_exchange(BULK, CLUSTER, compress=True)
+
+
+def test_a_compressed_exchange_is_read_back_and_much_smaller() -> None:
+    plain, compressed = encode_exchange(BULK, CLUSTER), encode_exchange(BULK, CLUSTER, compress=True)
+
+    assert decode_exchange(compressed, CLUSTER) == decode_exchange(plain, CLUSTER) == BULK
+    assert len(compressed) * 4 < len(plain)
+    assert encode_exchange(STATE, CLUSTER, compress=True) == encode_exchange(STATE, CLUSTER), "too small to be worth it"
+
+
+def test_a_body_that_expands_beyond_an_exchange_is_refused_before_it_takes_the_memory() -> None:
+    bomb = COMPRESSED + zlib.compress(bytes(10 * EXCHANGE_SIZE_BYTES_MAX), 9)
+    assert len(bomb) < EXCHANGE_SIZE_BYTES_MAX
+
+    tracemalloc.start()
+    with pytest.raises(Malformed):
+        decode_exchange(bomb, CLUSTER)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak_bytes < 3 * EXCHANGE_SIZE_BYTES_MAX
+
+
+@pytest.mark.parametrize("harm", ["cut off", "followed", "not zlib", "of nothing"])
+def test_a_compressed_body_that_is_harmed_is_refused(harm: str) -> None:
+    good = encode_exchange(BULK, CLUSTER, compress=True)
+    bad = {"cut off": good[:-3], "followed": good + b"x", "not zlib": COMPRESSED + b"x" * 50, "of nothing": COMPRESSED}
+
+    with pytest.raises(Malformed):
+        decode_exchange(bad[harm], CLUSTER)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_whatever_is_in_a_compressed_body_is_checked(content: bytes, compressed: bool) -> None:
+    with suppress(GossipError):
+        decode_exchange(COMPRESSED + (zlib.compress(content) if compressed else content), CLUSTER)
+
+
 def test_a_kind_that_a_newer_agent_added_is_passed_over() -> None:
     prefix = packet_prefix(CLUSTER, node("b"))
     payload = encode_packet(prefix, [msgpack.packb(msgpack.packb([99, "news"])), encode_message(Ack(1))])
@@ -141,7 +194,7 @@ def test_datagrams_of_any_shape_never_raise(messages: list[object]) -> None:
 @given(st.integers(0, 2000), st.integers(0, 255), st.booleans())
 @settings(max_examples=300)
 def test_a_flipped_or_cut_byte_never_raises(at: int, byte: int, cut: bool) -> None:
-    for payload in (datagram("b", ONE_OF_EACH), encode_exchange(STATE, CLUSTER)):
+    for payload in (datagram("b", ONE_OF_EACH), encode_exchange(STATE, CLUSTER), BULK_BYTES):
         index = at % len(payload)
         broken = payload[:index] if cut else payload[:index] + bytes([byte]) + payload[index + 1 :]
         core = a_core_with("b", "c")

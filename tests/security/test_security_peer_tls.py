@@ -5,11 +5,16 @@ import ssl
 import pytest
 
 from swarmlet.model.ids import NodeId
+from swarmlet.security.keyring import KeyRing
 from swarmlet.security.keys import ClusterKey
-from swarmlet.security.peer_tls import PeerCredentials, peer_node_id
+from swarmlet.security.peer_tls import PeerCredentials, peer_node_id, vouching_key
 
 ALICE, BOB = NodeId("a" * 16), NodeId("b" * 16)
 KEY, FOREIGN_KEY = ClusterKey(b"k" * 32), ClusterKey(b"f" * 32)
+
+
+def credentials(*keys: ClusterKey, who: NodeId = ALICE) -> PeerCredentials:
+    return PeerCredentials(KeyRing(keys), who)
 
 
 class Handshake:
@@ -35,7 +40,7 @@ class Handshake:
 
 
 def test_two_members_learn_each_others_node_ids() -> None:
-    alice, bob = PeerCredentials.create(KEY, ALICE), PeerCredentials.create(KEY, BOB)
+    alice, bob = credentials(KEY, who=ALICE), credentials(KEY, who=BOB)
 
     handshake = Handshake(alice.client_context, bob.server_context)
     handshake.run()
@@ -46,7 +51,7 @@ def test_two_members_learn_each_others_node_ids() -> None:
 
 
 def test_a_client_with_a_foreign_key_and_a_server_with_one_are_refused() -> None:
-    member, foreigner = PeerCredentials.create(KEY, ALICE), PeerCredentials.create(FOREIGN_KEY, BOB)
+    member, foreigner = credentials(KEY, who=ALICE), credentials(FOREIGN_KEY, who=BOB)
 
     with pytest.raises(ssl.SSLCertVerificationError):
         Handshake(member.client_context, foreigner.server_context).run()
@@ -62,7 +67,7 @@ def test_a_client_without_a_certificate_is_refused() -> None:
     anonymous.verify_mode = ssl.CERT_NONE
 
     with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):
-        Handshake(anonymous, PeerCredentials.create(KEY, ALICE).server_context).run()
+        Handshake(anonymous, credentials(KEY).server_context).run()
 
 
 def test_tls_below_1_3_is_refused() -> None:
@@ -72,4 +77,41 @@ def test_tls_below_1_3_is_refused() -> None:
     old.maximum_version = ssl.TLSVersion.TLSv1_2
 
     with pytest.raises(ssl.SSLError):
-        Handshake(old, PeerCredentials.create(KEY, ALICE).server_context).run()
+        Handshake(old, credentials(KEY).server_context).run()
+
+
+OLD, NEW = KEY, ClusterKey(b"n" * 32)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [((OLD,), (OLD, NEW)), ((OLD, NEW), (NEW, OLD)), ((NEW, OLD), (NEW,)), ((OLD,), (NEW, OLD))],
+    ids=["being installed", "being used", "being removed", "away while it was used"],
+)
+def test_no_step_of_a_rotation_parts_two_members(one: tuple[ClusterKey, ...], other: tuple[ClusterKey, ...]) -> None:
+    alice, bob = credentials(*one, who=ALICE), credentials(*other, who=BOB)
+
+    for client, server in ((alice, bob), (bob, alice)):
+        handshake = Handshake(client.client_context, server.server_context)
+        handshake.run()
+
+        assert peer_node_id(handshake.client) == server.node_id
+        assert vouching_key(handshake.client) == (one if server is alice else other)[0].id
+
+
+def test_a_removed_key_opens_no_connection_in_either_direction() -> None:
+    member, away = credentials(NEW, who=ALICE), credentials(OLD, who=BOB)
+
+    for client, server in ((member, away), (away, member)):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            Handshake(client.client_context, server.server_context).run()
+
+
+def test_renewed_credentials_hold_for_the_next_connection() -> None:
+    alice, bob = credentials(OLD, who=ALICE), credentials(NEW, who=BOB)
+
+    alice.renew(KeyRing((NEW,)))
+
+    handshake = Handshake(alice.client_context, bob.server_context)
+    handshake.run()
+    assert vouching_key(handshake.server) == NEW.id

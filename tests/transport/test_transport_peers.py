@@ -11,6 +11,7 @@ from transport_builders import ALICE, ANY_PORT, BOB, CAROL, FOREIGN_KEY, KEY, a_
 from swarmlet.errors import SwarmletError
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
+from swarmlet.security.keyring import KeyRing
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.transport import frames, outbox
 from swarmlet.transport.errors import CannotListen, FrameTooLarge, PeerTimeout, PeerUnavailable, RemoteError
@@ -330,7 +331,7 @@ async def test_a_foreign_key_is_refused_in_both_directions() -> None:
         with pytest.raises(PeerUnavailable, match="not of this cluster"):
             await foreign.call(ALICE, "echo", b"", timeout_s=5)
 
-        careless = PeerCredentials.create(FOREIGN_KEY, CAROL).client_context
+        careless = PeerCredentials(KeyRing((FOREIGN_KEY,)), CAROL).client_context
         careless.verify_mode = ssl.CERT_NONE
         strangers = alice.counters.inbound.strangers
         with pytest.raises(OSError):
@@ -362,7 +363,7 @@ async def test_strangers_without_tls_are_counted_and_dropped() -> None:
 
 
 async def a_raw_connection(network: PeerNetwork) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    context = PeerCredentials.create(KEY, CAROL).client_context
+    context = PeerCredentials(KeyRing((KEY,)), CAROL).client_context
     return await asyncio.open_connection(*network.address, ssl=context)
 
 
@@ -390,6 +391,20 @@ async def test_what_is_not_the_protocol_closes_the_connection(bytes_sent: bytes)
                 await reader.readexactly(1)
         writer.transport.abort()
         await until(lambda: not alice._listener.connections)
+        assert alice.counters.violations == 1
+
+
+async def test_a_notification_that_its_handler_can_not_read_is_counted_and_the_connection_goes_on() -> None:
+    async with a_cluster() as cluster:
+        alice, bob = await cluster.start(ALICE), await cluster.start(BOB)
+        numbers: list[int] = []
+        alice.on_notify("number", lambda _, body: numbers.append(int(body)))
+
+        for body in (b"1", b"not a number", b"2"):
+            assert bob.notify(ALICE, "number", body)
+        await until(lambda: numbers == [1, 2])
+
+        assert alice.counters.notifies_failed == 1
 
 
 async def test_notifications_to_a_peer_that_reads_nothing_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

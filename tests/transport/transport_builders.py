@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
+from swarmlet.security.keyring import KeyRing
 from swarmlet.security.keys import ClusterKey
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.transport.peers import PeerNetwork
@@ -42,7 +43,7 @@ class Cluster:
         self._stack = AsyncExitStack()
 
     def make(self, node_id: NodeId, key: ClusterKey = KEY, listen: Address = ANY_PORT) -> PeerNetwork:
-        return PeerNetwork(node_id, PeerCredentials.create(key, node_id), listen, self.addresses.get)
+        return PeerNetwork(node_id, PeerCredentials(KeyRing((key,)), node_id), listen, self.addresses.get)
 
     async def start(self, node_id: NodeId, key: ClusterKey = KEY, listen: Address = ANY_PORT) -> PeerNetwork:
         network = self.make(node_id, key, listen)
