@@ -46,6 +46,7 @@ async def test_a_list_moves_all_votes_and_the_leadership_and_is_kept_by_the_next
 
 async def test_a_leader_that_dies_loses_its_vote_to_the_learner(tmp_path: Path) -> None:
     async with nodes(tmp_path, count=4, voter_settings=SOON) as made:
+        await until(lambda: len(voters(made)) == 3)
         dead = await made.led()
 
         await made.stop(made.name_of(dead))
