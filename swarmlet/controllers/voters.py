@@ -72,7 +72,7 @@ class Consensus:
     learners: frozenset[NodeId]
     commit_index: int
     match_index: Mapping[NodeId, int]
-    """How far each peer's log is known to agree with the leader's."""
+    """How far the log of each peer that answers the leader is known to agree with the leader's own."""
     change_in_flight: bool = False
 
 

@@ -146,7 +146,7 @@ class Leadership:
             voters=raft.membership.voters,
             learners=raft.membership.learners,
             commit_index=raft.commit_index,
-            match_index={node: progress.match_index for node, progress in raft.progress().items()},
+            match_index={node: each.match_index for node, each in raft.progress().items() if each.recently_active},
             change_in_flight=raft.membership.is_joint,
         )
 
