@@ -9,6 +9,7 @@ The rules of this shell:
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -113,7 +114,7 @@ class Consensus:
         self._loop: asyncio.AbstractEventLoop | None = None
         restored = storage.load()
         self._machine = StateMachine(restored.snapshot, snapshot_every, self._applied)
-        self._keeper = SnapshotKeeper(self._machine, self._step)
+        self._keeper = SnapshotKeeper(self._machine, self._stage, self._step)
         self._leader_calls = LeaderCalls(node_id, network, lambda: self.leader_id)
         self.raft = Raft(node_id, settings, restored, rng, time.monotonic())
         network.on_notify(RAFT, self._on_raft_message)
@@ -334,6 +335,13 @@ class Consensus:
         else:
             _refuse(proposal.result, NotTaken(Refusal.NOT_LEADER, self.leader_id))
 
+    async def _stage(self, index: int, position: int, pieces: Sequence[bytes]) -> None:
+        """Write pieces of a coming snapshot. Raises the storage's errors."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._storage.stage(index, position, pieces, lambda error: loop.call_soon_threadsafe(_settle, done, error))
+        await done
+
     def _install(self, snapshot: Snapshot) -> None:
         self._machine.receive(snapshot)
         for lost in [at for at in self._pending if at <= snapshot.last_index]:
@@ -342,4 +350,13 @@ class Consensus:
 
 def _refuse(waiting: asyncio.Future[bytes], error: NotTaken) -> None:
     if not waiting.done():
+        waiting.set_exception(error)
+
+
+def _settle(waiting: asyncio.Future[None], error: BaseException | None) -> None:
+    if waiting.done():
+        return
+    if error is None:
+        waiting.set_result(None)
+    else:
         waiting.set_exception(error)

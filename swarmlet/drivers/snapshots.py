@@ -7,16 +7,20 @@ is settled when it begins (`Store.view`); entries that are applied meanwhile com
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from swarmlet.drivers.signal import listening
 from swarmlet.drivers.state_machine import StateMachine
+from swarmlet.errors import SwarmletError
 from swarmlet.model.pieces import SnapshotData, joined, pieces_of
 from swarmlet.raft import Compact
 from swarmlet.store import Restoring, Store, StoreView
 
+STAGE_BYTES = 512 * 1024
+"""Written to disk in one go, between two writes of the log."""
+FAILED_PAUSE_S = 5.0
 RESTORE_STEP_BYTES = 128 * 1024
 """Reading a piece costs about twice what packing it does."""
 
@@ -33,17 +37,37 @@ class Steps:
     async def give_way(self) -> None:
         self.end()
         await asyncio.sleep(0)
+        self.begin()
+
+    def begin(self) -> None:
         self._began_at = time.perf_counter()
 
     def end(self) -> None:
         self.longest_s = max(self.longest_s, time.perf_counter() - self._began_at)
 
 
-async def packed(view: StoreView, steps: Steps) -> SnapshotData:
+Stage = Callable[[int, int, Sequence[bytes]], Awaitable[None]]
+"""Writes pieces of a coming snapshot to disk: (its last index, the number of the first piece, the pieces)."""
+
+
+async def packed(view: StoreView, index: int, stage: Stage, steps: Steps) -> SnapshotData:
+    """The snapshot, all of it staged unless it is small. Raises what `stage` raises."""
     parts: list[bytes] = []
+    staged = waiting_bytes = 0
     for piece in view.pieces():
         parts.append(piece)
-        await steps.give_way()
+        waiting_bytes += len(piece)
+        if waiting_bytes >= STAGE_BYTES:
+            steps.end()
+            await stage(index, staged, parts[staged:])
+            steps.begin()
+            staged, waiting_bytes = len(parts), 0
+        else:
+            await steps.give_way()
+    if 0 < staged < len(parts):
+        steps.end()
+        await stage(index, staged, parts[staged:])
+        steps.begin()
     return joined(parts)
 
 
@@ -57,10 +81,10 @@ async def restored(data: SnapshotData, steps: Steps) -> Store:
 
 
 class SnapshotKeeper:
-    """Does for a state machine what takes long. `compact` hands a finished snapshot to Raft."""
+    """Does for a state machine what takes long. `stage` writes pieces, `compact` hands a finished snapshot to Raft."""
 
-    def __init__(self, machine: StateMachine, compact: Callable[[Compact], None]) -> None:
-        self._machine, self._compact = machine, compact
+    def __init__(self, machine: StateMachine, stage: Stage, compact: Callable[[Compact], None]) -> None:
+        self._machine, self._stage, self._compact = machine, stage, compact
         self.taken = self.installed = 0
         self.longest_step_s = 0.0
         """For which one step held up the event loop."""
@@ -73,14 +97,19 @@ class SnapshotKeeper:
                 if self._machine.received is not None:
                     await self._install()
                 elif self._machine.snapshot_is_due:
-                    await self._take()
+                    try:
+                        await self._take()
+                    except SwarmletError as error:
+                        # The disk's: whoever writes the log says more. What was staged counts for nothing.
+                        log.error("snapshot_not_taken", error=str(error), again_in_s=FAILED_PAUSE_S)
+                        await asyncio.sleep(FAILED_PAUSE_S)
                 else:
                     await woken.wait()
 
     async def _take(self) -> None:
         machine, steps = self._machine, Steps()
         index, view, epoch = machine.applied_index, machine.store.view(), machine.epoch
-        data = await packed(view, steps)
+        data = await packed(view, index, self._stage, steps)
         if machine.epoch != epoch:
             return  # The state was replaced meanwhile: what was packed is not to be kept.
         machine.snapshot_taken(index)

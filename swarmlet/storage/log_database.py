@@ -9,6 +9,7 @@ Source: Raft (Ongaro and Ousterhout), §5.1 and §7: what a server keeps; SQLite
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,10 @@ ROWS_MAX = 64
 WAL_SIZE_BYTES_KEPT = 64 * 1024 * 1024
 """A write-ahead log that grew beyond is cut back when its content has moved into the database."""
 
+PIECES_DROPPED_AT_ONCE = 2
+_PIECE_BITS = 20
+"""A piece's position in its table is the snapshot's last index, and in these lowest bits its number."""
+
 PRAGMAS = (
     f"PRAGMA page_size = {PAGE_SIZE_BYTES}",
     "PRAGMA locking_mode = EXCLUSIVE",  # one process only, and no shared-memory file
@@ -47,6 +52,9 @@ class LogDatabase:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
         self._connection = connection
+        self._snapshot_index = 0
+        self.has_unused_pieces = False
+        """There may be pieces of snapshots that no longer count."""
 
     @classmethod
     def open(cls, path: Path, size_bytes_max: int = SIZE_BYTES_MAX) -> "LogDatabase":
@@ -112,13 +120,16 @@ class LogDatabase:
             return header.snapshot if header else None
         snapshot = header.snapshot
         data = joined(self._pieces(snapshot.last_index))
+        self._snapshot_index, self.has_unused_pieces = snapshot.last_index, True
         if len(data) != header.size_bytes:
             raise DamagedLog(self._path, "the snapshot", f"has {len(data)} bytes of {header.size_bytes}")
         return replace(snapshot, data=data)
 
     def _pieces(self, last_index: int) -> Iterator[bytes]:
-        rows = self._connection.execute("SELECT position, record, checksum FROM snapshot_piece ORDER BY position")
-        for position, record, stored in rows:
+        query = "SELECT position, record, checksum FROM snapshot_piece WHERE position BETWEEN ? AND ? ORDER BY position"
+        first, last = _piece_positions(last_index)
+        for key, record, stored in self._connection.execute(query, (first, last)):
+            position = key - first
             if not isinstance(record, bytes) or records.piece_checksum(record, last_index, position) != stored:
                 raise DamagedLog(self._path, f"piece {position} of the snapshot", "is damaged")
             yield record
@@ -177,10 +188,15 @@ class LogDatabase:
 
     def write(self, batch: Iterable[Persist]) -> None:
         """Carry out several in their order, as one transaction. Raises `sqlite3.Error`, with nothing written."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             for persist in batch:
                 self._carry_out(persist)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -211,10 +227,43 @@ class LogDatabase:
 
     def _write_snapshot(self, snapshot: Snapshot) -> None:
         self._replace("snapshot", records.encode_snapshot_header(snapshot))
-        self._connection.execute("DELETE FROM snapshot_piece")
-        for position, piece in enumerate(pieces_of(snapshot.data)):
-            checksum = records.piece_checksum(piece, snapshot.last_index, position)
-            self._connection.execute("INSERT INTO snapshot_piece VALUES (?, ?, ?)", (position, piece, checksum))
+        if not self._is_staged(snapshot):
+            between = "DELETE FROM snapshot_piece WHERE position BETWEEN ? AND ?"
+            self._connection.execute(between, _piece_positions(snapshot.last_index))
+            self._insert_pieces(snapshot.last_index, 0, pieces_of(snapshot.data))
+        self._snapshot_index, self.has_unused_pieces = snapshot.last_index, True
+
+    def _is_staged(self, snapshot: Snapshot) -> bool:
+        query = "SELECT count(*), max(position), sum(length(record)) FROM snapshot_piece WHERE position BETWEEN ? AND ?"
+        first, last = _piece_positions(snapshot.last_index)
+        count, highest, size_bytes = self._connection.execute(query, (first, last)).fetchone()
+        return bool(count) and highest == first + count - 1 and size_bytes == len(snapshot.data)
+
+    def stage(self, last_index: int, position: int, pieces: Iterable[bytes]) -> None:
+        """Write some pieces of a snapshot before it counts, so that making it count takes a moment only.
+
+        They go where pieces staged for the same index and position were. Raises `sqlite3.Error`.
+        """
+        with self._transaction():
+            self._insert_pieces(last_index, position, pieces)
+
+    def _insert_pieces(self, last_index: int, position: int, pieces: Iterable[bytes]) -> None:
+        first, last = _piece_positions(last_index)
+        for number, piece in enumerate(pieces, start=position):
+            assert first + number <= last, "a snapshot is not so large"
+            row = (first + number, piece, records.piece_checksum(piece, last_index, number))
+            self._connection.execute("REPLACE INTO snapshot_piece VALUES (?, ?, ?)", row)
+
+    def drop_unused_pieces(self) -> None:
+        """Some of the pieces of snapshots before the one that counts: to drop all at once takes long."""
+        first, _ = _piece_positions(self._snapshot_index)
+        statement = (
+            "DELETE FROM snapshot_piece WHERE position IN "
+            "(SELECT position FROM snapshot_piece WHERE position < ? ORDER BY position LIMIT ?)"
+        )
+        with self._transaction():
+            gone = self._connection.execute(statement, (first, PIECES_DROPPED_AT_ONCE)).rowcount
+        self.has_unused_pieces = gone == PIECES_DROPPED_AT_ONCE
 
     def _insert(self, entries: Sequence[Entry]) -> None:
         """One statement for all: each one lets go of the interpreter's lock, and may wait long to have it back."""
@@ -226,6 +275,12 @@ class LogDatabase:
 
     def _replace(self, table: str, record: bytes) -> None:
         self._connection.execute(f"REPLACE INTO {table} VALUES (1, ?, ?)", (record, records.checksum(record)))
+
+
+def _piece_positions(last_index: int) -> tuple[int, int]:
+    """The first and the last that a snapshot's pieces can have."""
+    first = last_index << _PIECE_BITS
+    return first, first + (1 << _PIECE_BITS) - 1
 
 
 def typed(path: Path, error: sqlite3.Error) -> StorageFailed | StorageInUse | DamagedLog:

@@ -10,7 +10,7 @@ Rules:
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +31,16 @@ GROUP_MAX = 1_024
 log = structlog.get_logger()
 
 
+OnStaged = Callable[[BaseException | None], object]
+
+
+class _Staging(NamedTuple):
+    last_index: int
+    position: int
+    pieces: Sequence[bytes]
+    on_done: OnStaged
+
+
 class _Write(NamedTuple):
     persist: Persist
     on_done: OnDone
@@ -45,6 +55,7 @@ class RaftStorage:
         self._database_lock = threading.Lock()
         self._queue_max = queue_max
         self._queue: deque[_Write] = deque()
+        self._staging: deque[_Staging] = deque()
         self._queued = threading.Condition()
         self._closing = False
         self._failure: BaseException | None = None
@@ -80,6 +91,17 @@ class RaftStorage:
             self._queue.append(_Write(persist, on_done))
             self._queued.notify()
 
+    def stage(self, last_index: int, position: int, pieces: Sequence[bytes], on_done: OnStaged) -> None:
+        """Queue pieces of a snapshot that is being made, to be written between the log's writes.
+
+        `position` is the first one's number among the snapshot's pieces. A snapshot of that index whose pieces were
+        all staged is then written at once. `on_done(error)` follows in the storage's thread, as for `write`.
+        """
+        with self._queued:
+            assert not self._closing, "the storage is closed"
+            self._staging.append(_Staging(last_index, position, pieces, on_done))
+            self._queued.notify()
+
     def close(self) -> None:
         """Sync what is queued, then close. Blocks until it is done."""
         with self._queued:
@@ -98,29 +120,54 @@ class RaftStorage:
     # In the storage's own thread
 
     def _run(self) -> None:
-        while group := self._next_group():
-            error = self._failure or self._commit(group)
-            for write in group:
-                self._report(write, error)
+        while (group := self._next_group()) is not None:
+            if group:
+                error = self._failure or self._commit(group)
+                for write in group:
+                    self._report(write, error)
+            self._do_one_of_snapshots()
 
-    def _next_group(self) -> list[_Write]:
-        """Waits for writes; empty when the storage closes and all are done."""
+    def _next_group(self) -> list[_Write] | None:
+        """Waits for work; empty when it is no write of the log, None when the storage closes and all are done."""
         with self._queued:
-            self._queued.wait_for(lambda: self._queue or self._closing)
+            self._queued.wait_for(lambda: self._queue or self._closing or self._has_work_of_snapshots)
+            if self._closing and not (self._queue or self._staging):
+                return None
             group = list(islice(self._queue, GROUP_MAX))
             for _ in group:
                 self._queue.popleft()
             return group
 
     def _commit(self, group: list[_Write]) -> BaseException | None:
+        return self._attempt(lambda database: database.write(write.persist for write in group))
+
+    def _attempt(self, work: Callable[[LogDatabase], None]) -> BaseException | None:
         try:
             with self._database_lock:
-                self._database.write(write.persist for write in group)
+                work(self._database)
         except sqlite3.Error as error:
             return self._fail(typed(self.path, error))
         except Exception as error:  # noqa: BLE001 - what was not written must be reported, whatever the reason
             return self._fail(StorageFailed(self.path, repr(error)))
         return None
+
+    @property
+    def _has_work_of_snapshots(self) -> bool:
+        return bool(self._staging) or (self._database.has_unused_pieces and self._failure is None)
+
+    def _do_one_of_snapshots(self) -> None:
+        """Little at once, so that the log's writes never wait long for it."""
+        if self._staging:
+            staging = self._staging.popleft()
+            error = self._failure or self._attempt(
+                lambda database: database.stage(staging.last_index, staging.position, staging.pieces)
+            )
+            try:
+                staging.on_done(error)
+            except Exception:  # as for a write's listener
+                log.exception("log_listener_failed", snapshot=staging.last_index)
+        elif self._has_work_of_snapshots and not self._closing:
+            self._attempt(LogDatabase.drop_unused_pieces)
 
     def _fail(self, failure: StorageFailed | StorageInUse | DamagedLog) -> BaseException:
         self._failure = failure

@@ -112,11 +112,12 @@ def test_entries_that_end_before_the_snapshot_does_are_dropped(path: Path) -> No
 @pytest.mark.parametrize(
     ("statement", "what"),
     [
-        ("UPDATE snapshot_piece SET record = zeroblob(7) WHERE position = 1", "piece 1 of the snapshot"),
-        ("UPDATE snapshot_piece SET position = -position", "piece -2 of the snapshot"),
-        ("DELETE FROM snapshot_piece WHERE position = 2", "the snapshot has 524288 bytes of 600000"),
+        ("UPDATE snapshot_piece SET record = zeroblob(7) WHERE position % 4 = 1", "piece 1 of the snapshot"),
+        ("UPDATE snapshot_piece SET position = position + 9", "piece 9 of the snapshot"),
+        ("DELETE FROM snapshot_piece WHERE position % 4 = 2", "the snapshot has 524288 bytes of 600000"),
+        ("DELETE FROM snapshot_piece", "the snapshot has 0 bytes of 600000"),
     ],
-    ids=["altered", "moved", "lost"],
+    ids=["altered", "moved", "one lost", "all lost"],
 )
 def test_a_damaged_or_missing_piece_of_a_snapshot_is_an_error(path: Path, statement: str, what: str) -> None:
     written(path, a_persist(1, snapshot=a_snapshot(3, b"x" * 600_000)))

@@ -1,4 +1,6 @@
+import queue
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +83,51 @@ def test_a_large_snapshot_is_kept_in_pieces(path: Path) -> None:
 
     assert found is not None and found.data == data
     assert isinstance(found.data, Pieces), "it was read without being joined"
+
+
+def stage_and_wait(storage: RaftStorage, last_index: int, position: int, *pieces: bytes) -> None:
+    done: queue.Queue[BaseException | None] = queue.Queue()
+    storage.stage(last_index, position, pieces, done.put)
+    assert done.get(timeout=DEADLINE_S) is None
+
+
+def test_a_snapshot_that_was_staged_counts_once_it_is_written(path: Path) -> None:
+    pieces = [bytes([number]) * 300_000 for number in range(3)]
+    snapshot = replace(a_snapshot(9), data=Pieces(pieces))
+    with RaftStorage.open(path) as storage:
+        write_and_wait(storage, a_persist(1, snapshot=a_snapshot(5)))
+        stage_and_wait(storage, 9, 0, *pieces[:2])
+        stage_and_wait(storage, 9, 2, pieces[2])
+        assert storage.load().snapshot == a_snapshot(5)
+
+        write_and_wait(storage, a_persist(2, snapshot=snapshot))
+
+    assert loaded(path).snapshot == snapshot
+
+
+@pytest.mark.parametrize("staged", [(0, 1), (1, 2), (0, 1, 2, 3)], ids=["too few", "without the first", "too many"])
+def test_a_snapshot_that_was_staged_in_part_or_otherwise_is_written_whole(path: Path, staged: tuple[int, ...]) -> None:
+    pieces = [bytes([number]) * 300_000 for number in range(3)]
+    snapshot = replace(a_snapshot(9), data=Pieces(pieces))
+    with RaftStorage.open(path) as storage:
+        for number in staged:
+            stage_and_wait(storage, 9, number, b"x" * 300_000)
+
+        write_and_wait(storage, a_persist(1, snapshot=snapshot))
+
+    assert loaded(path).snapshot == snapshot
+
+
+def test_what_earlier_snapshots_left_is_dropped_in_time(path: Path) -> None:
+    with RaftStorage.open(path) as storage:
+        for index in range(5, 50, 5):
+            write_and_wait(storage, a_persist(index, snapshot=a_snapshot(index, b"x" * 600_000)))
+        deadline = time.monotonic() + DEADLINE_S
+        while storage._database.has_unused_pieces and time.monotonic() < deadline:
+            write_and_wait(storage, a_persist(99))
+        (count,) = storage._database._connection.execute("SELECT count(*) FROM snapshot_piece").fetchone()
+
+    assert count == 3
 
 
 def test_a_later_snapshot_takes_the_place_of_an_earlier_one(path: Path) -> None:
