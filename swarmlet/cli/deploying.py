@@ -37,7 +37,7 @@ def read_request(compose: Path) -> DeployRequest:
     known = parse_env_file(_read(dot_env), str(dot_env), os.environ) if dot_env.exists() else {}
     known |= os.environ
     files: dict[str, str] = {}
-    for name in needed_inputs(text, known).env_files:
+    for name in needed_inputs(text, known).files:
         # A missing file is the parser's to judge: it may be declared as not required.
         if (compose.parent / name).exists():
             files[name] = _read(compose.parent / name)
