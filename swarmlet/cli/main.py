@@ -21,12 +21,14 @@ from swarmlet.api.schema import (
     TaskView,
     WriteReply,
 )
-from swarmlet.cli import deploying, following, keyring
+from swarmlet.cli import checking, deploying, following, keyring
 from swarmlet.cli.client import Client
+from swarmlet.cli.compose_files import UnreadableFile, read_compose_files
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table, size
 from swarmlet.cli.voters import voters
 from swarmlet.errors import SwarmletError
+from swarmlet.model.compose import Unbuilt
 
 USAGE_STATUS = 2
 FAILURE_STATUS = 1
@@ -37,9 +39,17 @@ app.add_typer(config_app, name="config")
 app.add_typer(kv_app, name="kv")
 app.command("voters")(voters)
 app.add_typer(keyring.app, name="keyring")
+compose_app = typer.Typer(no_args_is_help=True, help="Check Compose files, without an agent.")
+app.add_typer(compose_app, name="compose")
 
 StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's name.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the outcome.")]
+FilesOption = Annotated[
+    list[Path] | None, typer.Option("--file", "-f", metavar="FILE", help="A Compose file; several are merged in order.")
+]
+ProfilesOption = Annotated[
+    list[str] | None, typer.Option("--profile", metavar="NAME", help="A profile whose services are wanted too.")
+]
 DetachOption = Annotated[bool, typer.Option("--detach", "-d", help="Return once it is committed; don't wait.")]
 
 
@@ -92,6 +102,38 @@ def config_example() -> None:
     from swarmlet.config import example
 
     print(example(), end="")
+
+
+@compose_app.command("check")
+def compose_check(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE…", help="Compose files, each checked alone.")
+    ] = None,
+    merged: FilesOption = None,
+    profile: ProfilesOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Say all that is wrong and all that has no effect, with line and column. Status 1 if any file is refused."""
+    stacks = [[path] for path in files or []] + ([merged] if merged else [])
+    if not stacks:
+        raise typer.BadParameter("give a Compose file")
+    views: list[checking.CheckView] = []
+    unreadable = False
+    for paths in stacks:
+        try:
+            views.append(checking.check(paths, profile or []))
+        except UnreadableFile as error:
+            checking.show_unreadable(error)
+            unreadable = True
+            continue
+        if output is Output.TABLE:
+            checking.show(views[-1])
+    if output is Output.JSON:
+        show_json(views)
+    if unreadable:
+        raise typer.Exit(USAGE_STATUS)
+    if not all(view.accepted for view in views):
+        raise typer.Exit(FAILURE_STATUS)
 
 
 @app.command()
@@ -224,14 +266,22 @@ def tasks(
 @app.command()
 def deploy(
     stack: StackArgument,
-    compose: Annotated[Path, typer.Argument(metavar="COMPOSE_FILE", help="The Compose file.")],
+    compose: Annotated[Path | None, typer.Argument(metavar="[COMPOSE_FILE]", help="The Compose file.")] = None,
+    files: FilesOption = None,
+    profile: ProfilesOption = None,
+    unbuilt: Annotated[
+        Unbuilt, typer.Option("--unbuilt", help="Services with `build` and no `image`: are their images there?")
+    ] = Unbuilt.REFUSE,
     detach: DetachOption = False,
     timeout: TimeoutOption = 120.0,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Make a stack as its Compose file says, and wait until it is. A redeploy changes only what differs."""
+    """Make a stack as its Compose files say, and wait until it is. A redeploy changes only what differs."""
+    if (compose is None) == (not files):
+        raise typer.BadParameter("give one Compose file after the stack's name, or one or several with -f")
     client = Client.from_environment()
-    request = deploying.read_request(compose)
+    paths = [compose] if compose is not None else files or []
+    request = read_compose_files(paths).request(profile or [], unbuilt)
     started = time.monotonic()
     reply = client.request("PUT", f"/v1/stacks/{stack}", request).parse(DeployReply)
     for warning in reply.warnings:
