@@ -19,7 +19,7 @@ from swarmlet.model.compose.extends import ComposeFile, Extends
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.interpolation import interpolate, text_budget, variables_in, warn_unset
-from swarmlet.model.compose.marks import Entry, Mapping, Node, Place, Scalar, below, is_null, shown
+from swarmlet.model.compose.marks import Entry, Mapping, Node, Place, below, is_null, shown
 from swarmlet.model.compose.merging import merge, settled
 from swarmlet.model.compose.rebasing import rebase, resolved
 from swarmlet.model.compose.scalars import mapping, sequence, string, texts
@@ -72,7 +72,8 @@ class Assembly:
 
     def stack(self, sources: tuple[Source, ...], variables: MappingOf[str, str]) -> Node:
         """The whole stack as one tree. Raises `ComposeError` at what keeps it from being read at all."""
-        return settled(self._project(sources, _Project(variables, "", tuple(one.filename for one in sources))))
+        chain = tuple(_path_of(source) for source in sources)
+        return settled(self._project(sources, _Project(variables, "", chain)))
 
     def _project(self, sources: tuple[Source, ...], project: _Project) -> Node:
         merged: Node | None = None
@@ -99,7 +100,8 @@ class Assembly:
         tree = self._expansion.file(read_tree(source.text, source.filename))
         self.needs.variables.update(variables_in(tree))
         filled = interpolate(tree, project.variables, self._findings, self._interpolated)
-        return ComposeFile(source.filename, mapping(rebase(filled, project.base)))
+        path = source.filename if project.base else _path_of(source)
+        return ComposeFile(path, mapping(rebase(filled, project.base)))
 
     def _open(self, project: _Project, opened: dict[str, ComposeFile], path: str, node: Node) -> ComposeFile:
         """A file that a service extends: same variables, but a folder of its own."""
@@ -173,10 +175,10 @@ class Assembly:
             mine = sections.get(section.key)
             if mine is None or is_null(mine.value):
                 sections[section.key] = section
+            elif section.key in ("name", "version") or section.key.startswith("x-") or is_null(section.value):
+                continue  # the including file's own counts
             elif isinstance(mine.value, Mapping) and isinstance(section.value, Mapping):
                 sections[section.key] = replace(mine, value=self._united(mine.value, section.value))
-            elif section.key in ("name", "version") or isinstance(section.value, Scalar):
-                continue  # the including file's own counts
             else:
                 message = f"{shown(section.key)} is {mine.value.kind} in one file and {section.value.kind} in another"
                 self._findings.refuse(refused(section.value, f"{message}, write a mapping in both"))
@@ -195,3 +197,8 @@ class Assembly:
         self._findings.refuse(
             refused(replace(before.value, place=before.key_place, path=below(path, entry.key)), message)
         )
+
+
+def _path_of(source: Source) -> str:
+    """Of a file that was given: messages may name it by a longer path than the one others find it by."""
+    return source.filename if source.filename.startswith("..") else basename(source.filename)

@@ -42,7 +42,10 @@ class Extends:
     findings: Findings
     broken: set[str]
     """Services that could not be had, by name: what is wrong with them is a finding already."""
-    _done: dict[tuple[str, str], Node] = field(default_factory=dict)
+    _done: dict[tuple[str, str], tuple[Node, int]] = field(default_factory=dict)
+    """Each service as it is in the end, and how many it took over from in a row."""
+    _in_cycles: set[tuple[str, str]] = field(default_factory=set)
+    """Told of once, not at each service of the cycle."""
 
     def file(self, file: ComposeFile) -> Mapping:
         """The file's root, each service with all that it extends."""
@@ -51,12 +54,14 @@ class Extends:
             return file.root
         entries: list[Entry] = []
         for name, entry in services.items():
+            value = entry.value
             try:
-                entries.append(replace(entry, value=self._service(file, name, ())))
+                value, _ = self._service(file, name, ())
             except ComposeError as error:
-                self.findings.refuse(error)
+                if (file.path, name) not in self._in_cycles or not self.broken:
+                    self.findings.refuse(error)
                 self.broken.add(name)
-                entries.append(entry)
+            entries.append(replace(entry, value=value))
         whole = tuple(
             replace(entry, value=replace(entry.value, entries=tuple(entries)))
             if entry.key == "services" and isinstance(entry.value, Mapping)
@@ -65,15 +70,20 @@ class Extends:
         )
         return replace(file.root, entries=whole)
 
-    def _service(self, file: ComposeFile, name: str, chain: tuple[tuple[str, str], ...]) -> Node:
+    def _service(self, file: ComposeFile, name: str, chain: tuple[tuple[str, str], ...]) -> tuple[Node, int]:
         here = (file.path, name)
         if here not in self._done:
             node = file.services()[name].value
             extension = _extension(node)
-            self._done[here] = node if extension is None else self._extended(file, node, extension, (*chain, here))
+            if extension is None:
+                self._done[here] = (node, 0)
+            else:
+                self._done[here] = self._extended(file, node, extension, (*chain, here))
         return self._done[here]
 
-    def _extended(self, file: ComposeFile, own: Node, extension: Node, chain: tuple[tuple[str, str], ...]) -> Node:
+    def _extended(
+        self, file: ComposeFile, own: Node, extension: Node, chain: tuple[tuple[str, str], ...]
+    ) -> tuple[Node, int]:
         assert isinstance(own, Mapping)
         name, path = self._named(extension)
         source = self.open(path, extension) if path else file
@@ -83,15 +93,16 @@ class Extends:
             remedy = f"write {near[0]}" if near else "write the name of one"
             raise refused(extension, f"no service in {source.path} is called {shown(name)}, {remedy}")
         if (source.path, name) in chain:
+            self._in_cycles.update(chain)
             way = " → ".join([*(service for _, service in chain), name])
             raise refused(extension, f"a cycle of services that extend each other ({way}), remove one 'extends'")
-        if len(chain) > CHAIN_MAX:
+        base, depth = self._service(source, name, chain) if len(chain) <= CHAIN_MAX else (own, CHAIN_MAX)
+        if depth >= CHAIN_MAX:
             raise refused(extension, f"more than {CHAIN_MAX} services extend one another in a row, write fewer")
-        base = self._service(source, name, chain)
         self.expansion.pay(_count(base), extension)
         rest = replace(own, entries=tuple(entry for entry in own.entries if entry.key != _KEY))
         merged = merge(settled(base), rest, "services.*")
-        return replace(merged, place=own.place, path=own.path)
+        return replace(merged, place=own.place, path=own.path), depth + 1
 
     def _named(self, extension: Node) -> tuple[str, str]:
         """The service to extend and its file (`""`: the same)."""

@@ -177,7 +177,10 @@ MOUNTS: tuple[KeyRow, ...] = (
 )
 
 RIGHTS: tuple[KeyRow, ...] = (
-    supported(_S + "init", "`true`: a small init process reaps what the program leaves behind."),
+    supported(
+        _S + "init",
+        "`true`: a small init process (catatonit, on the node) reaps what the program leaves.",
+    ),
     supported(_S + "tty", "`true`: the program gets a terminal (nobody sits at it)."),
     supported(_S + "stdin_open", "`true`: standard input stays open (nothing comes from it)."),
     supported(_S + "read_only", "The container's own file system cannot be written."),

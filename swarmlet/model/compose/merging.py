@@ -117,7 +117,7 @@ def _same_kind_of(key: str) -> Merge:
 
     def merged(base: Node, over: Node, pattern: str) -> Node:
         one, other = _value(base, key), _value(over, key)
-        return over if other and one != other else _plain(base, over, pattern)
+        return over if one and other and one != other else _plain(base, over, pattern)
 
     return merged
 
