@@ -5,14 +5,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from pydantic import BaseModel
 
-from swarmlet.cli.compose_files import ComposeFiles, read_compose_files
-from swarmlet.errors import SwarmletError
+from swarmlet.cli.compose_files import ComposeFiles, FilesOption, ProfilesOption, UnreadableFile, read_compose_files
+from swarmlet.cli.output import Output, OutputOption, show_json
 from swarmlet.model.compose import CheckedStack, ComposeError, ComposeWarning, check_stack
 
 DEFAULT_STACK = "stack"
+REFUSED_STATUS = 1
+USAGE_STATUS = 2
+
+compose_app = typer.Typer(no_args_is_help=True, help="Check Compose files, without an agent.")
 
 
 class Severity(StrEnum):
@@ -38,6 +44,38 @@ class CheckView(BaseModel):
     """Errors first, each kind in the order of the files."""
     unbuilt: dict[str, str]
     """Images that somebody has to build before it can run, by service."""
+
+
+@compose_app.command("check")
+def compose_check(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE…", help="Compose files, each checked alone.")
+    ] = None,
+    merged: FilesOption = None,
+    profile: ProfilesOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Say all that is wrong and all that has no effect, with line and column. Status 1 if any file is refused."""
+    stacks = [[path] for path in files or []] + ([merged] if merged else [])
+    if not stacks:
+        raise typer.BadParameter("give a Compose file")
+    views: list[CheckView] = []
+    unreadable = False
+    for paths in stacks:
+        try:
+            views.append(check(paths, profile or []))
+        except UnreadableFile as error:
+            print(f"swarmlet: {error}", file=sys.stderr)
+            unreadable = True
+            continue
+        if output is Output.TABLE:
+            show(views[-1])
+    if output is Output.JSON:
+        show_json(views)
+    if unreadable:
+        raise typer.Exit(USAGE_STATUS)
+    if not all(view.accepted for view in views):
+        raise typer.Exit(REFUSED_STATUS)
 
 
 def check(paths: Sequence[Path], profiles: Sequence[str]) -> CheckView:
@@ -71,10 +109,6 @@ def show(view: CheckView) -> None:
     errors = len(view.findings) - warnings
     verdict = "accepted" if view.accepted else f"refused, {_count(errors, 'error')}"
     print(f"{' + '.join(view.files)}: {verdict}, {_count(warnings, 'warning')}")
-
-
-def show_unreadable(error: SwarmletError) -> None:
-    print(f"swarmlet: {error}", file=sys.stderr)
 
 
 def _count(number: int, what: str) -> str:

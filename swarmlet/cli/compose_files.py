@@ -9,6 +9,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from swarmlet.api.schema import ComposeFileText, DeployRequest
 from swarmlet.errors import SwarmletError
@@ -17,6 +20,14 @@ from swarmlet.model.compose import CONTENT_BYTES_MAX, Given, Source, Unbuilt, ne
 LOOKS_MAX = 64
 """More than files may include and extend one another: the parser refuses what goes deeper."""
 PROFILES_VARIABLE = "COMPOSE_PROFILES"
+
+
+FilesOption = Annotated[
+    list[Path] | None, typer.Option("--file", "-f", metavar="FILE", help="A Compose file; several are merged in order.")
+]
+ProfilesOption = Annotated[
+    list[str] | None, typer.Option("--profile", metavar="NAME", help="A profile whose services are wanted too.")
+]
 
 
 class UnreadableFile(SwarmletError):

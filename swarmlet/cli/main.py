@@ -21,9 +21,10 @@ from swarmlet.api.schema import (
     TaskView,
     WriteReply,
 )
-from swarmlet.cli import checking, deploying, following, keyring
+from swarmlet.cli import deploying, following, keyring
+from swarmlet.cli.checking import compose_app
 from swarmlet.cli.client import Client
-from swarmlet.cli.compose_files import UnreadableFile, read_compose_files
+from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table, size
 from swarmlet.cli.voters import voters
@@ -39,17 +40,10 @@ app.add_typer(config_app, name="config")
 app.add_typer(kv_app, name="kv")
 app.command("voters")(voters)
 app.add_typer(keyring.app, name="keyring")
-compose_app = typer.Typer(no_args_is_help=True, help="Check Compose files, without an agent.")
 app.add_typer(compose_app, name="compose")
 
 StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's name.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the outcome.")]
-FilesOption = Annotated[
-    list[Path] | None, typer.Option("--file", "-f", metavar="FILE", help="A Compose file; several are merged in order.")
-]
-ProfilesOption = Annotated[
-    list[str] | None, typer.Option("--profile", metavar="NAME", help="A profile whose services are wanted too.")
-]
 DetachOption = Annotated[bool, typer.Option("--detach", "-d", help="Return once it is committed; don't wait.")]
 
 
@@ -102,38 +96,6 @@ def config_example() -> None:
     from swarmlet.config import example
 
     print(example(), end="")
-
-
-@compose_app.command("check")
-def compose_check(
-    files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE…", help="Compose files, each checked alone.")
-    ] = None,
-    merged: FilesOption = None,
-    profile: ProfilesOption = None,
-    output: OutputOption = Output.TABLE,
-) -> None:
-    """Say all that is wrong and all that has no effect, with line and column. Status 1 if any file is refused."""
-    stacks = [[path] for path in files or []] + ([merged] if merged else [])
-    if not stacks:
-        raise typer.BadParameter("give a Compose file")
-    views: list[checking.CheckView] = []
-    unreadable = False
-    for paths in stacks:
-        try:
-            views.append(checking.check(paths, profile or []))
-        except UnreadableFile as error:
-            checking.show_unreadable(error)
-            unreadable = True
-            continue
-        if output is Output.TABLE:
-            checking.show(views[-1])
-    if output is Output.JSON:
-        show_json(views)
-    if unreadable:
-        raise typer.Exit(USAGE_STATUS)
-    if not all(view.accepted for view in views):
-        raise typer.Exit(FAILURE_STATUS)
 
 
 @app.command()
