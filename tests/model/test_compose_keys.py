@@ -182,5 +182,20 @@ def test_a_misspelt_key_below_one_without_effect_is_found(parent: str) -> None:
     assert error.message.startswith("unknown key, ")
 
 
+def test_every_key_is_on_the_page() -> None:
+    page = PAGE.read_text()
+
+    for row in KEYS:
+        if not row.part:
+            assert f"| `{row.path}`" in page
+        else:
+            above = next(
+                other.path
+                for other in KEYS
+                if other.doc == row.doc and not other.part and row.path.startswith(other.path)
+            )
+            assert f"`{row.path.removeprefix(above)}`" in page
+
+
 def test_the_page_is_current() -> None:
     assert PAGE.read_text() == document(), "run: python -m swarmlet.model.compose.document > docs/compose.md"

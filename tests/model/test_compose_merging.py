@@ -38,6 +38,7 @@ MERGED = [
     ("sysctls: [net.a.b=1]", "sysctls: {net.a.b: 2}", "options.sysctls", {"net.a.b": "2"}),
     ("ports: ['8080:80']", "ports: ['8081:81', '8080:80']", "ports", PORTS_A_B),
     ("ports: ['8080:80']", "ports: [{target: 81, published: 8081}]", "ports", PORTS_A_B),
+    ("ports: ['8080:80/tcp']", "ports: [{target: 80, published: 8080}]", "ports", PORTS_A_B[:1]),
     ("volumes: ['/a:/x', '/b:/y']", "volumes: ['/c:/x']", "mounts", [("/c", "/x"), ("/b", "/y")]),
     ("volumes: ['/a:/x']", "volumes: [{type: bind, source: /c, target: /x/}]", "mounts", [("/c", "/x")]),
     ("devices: ['/dev/a:/dev/x']", "devices: ['/dev/b:/dev/x']", "options.devices", None),
@@ -84,6 +85,21 @@ def test_dependencies_are_merged_from_both_forms() -> None:
     depends_on = parse(first, given=Given(overrides=(Source("b.yaml", second),))).spec.services["web"].depends_on
 
     assert depends_on == {"db": DependencyCondition.HEALTHY, "q": DependencyCondition.STARTED}
+
+
+def test_a_secret_is_replaced_by_its_target() -> None:
+    first = "services: {web: {image: x, secrets: [a], configs: [c]}}\nconfigs: {c: {content: x}}\n"
+    first += "secrets: {a: {environment: A}, b: {environment: B}}\n"
+    second = "services: {web: {secrets: [{source: b, target: a}], configs: [{source: c, target: /c, mode: '0400'}]}}"
+
+    web = parse(first, {"A": "one", "B": "two"}, given=Given(overrides=(Source("b.yaml", second),))).spec.services[
+        "web"
+    ]
+
+    assert [(file.target, file.content, file.mode) for file in web.template.files] == [
+        ("/c", b"x", 0o400),
+        ("/run/secrets/a", b"two", 0o444),
+    ]
 
 
 def test_services_and_volumes_of_all_files_are_had() -> None:

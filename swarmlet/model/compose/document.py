@@ -150,14 +150,15 @@ def _rows(support: Support) -> Iterator[str]:
 
 
 def _row(row: KeyRow) -> str:
-    parts = [part.path.removeprefix(row.path) for part in KEYS if part.part and part.path.startswith(_below(row))]
+    # A part shares the words of the key above it.
+    parts = [
+        part.path.removeprefix(row.path)
+        for part in KEYS
+        if part.part and part.doc == row.doc and part.path.startswith((f"{row.path}.", f"{row.path}[]"))
+    ]
     named = f"<br>with all below it: {', '.join(f'`{part}`' for part in parts)}" if parts else ""
     # A bar would end the table's cell, in code too.
     return f"| `{row.path}`{named} | {row.doc} |".replace("ro|rw", "ro\\|rw")
-
-
-def _below(row: KeyRow) -> tuple[str, ...]:
-    return f"{row.path}.", f"{row.path}[]"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ the earlier one's place. `!reset` takes a key out, `!override` puts a value in p
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from posixpath import join
 
 from swarmlet.model.compose.errors import refused
 from swarmlet.model.compose.keys import below_pattern
@@ -206,8 +207,14 @@ def _path(node: Node) -> str:
 
 
 def _port(node: Node) -> str:
-    parts = (_value(node, key) for key in ("host_ip", "published", "target", "protocol"))
-    return _text(node) if isinstance(node, Scalar) else "\0".join(parts)
+    """Address, published and target port and protocol, whichever form they are written in."""
+    if isinstance(node, Scalar):
+        body, _, protocol = node.text.partition("/")
+        rest, _, target = body.rpartition(":")
+        address, _, published = rest.rpartition(":")
+    else:
+        address, published, target, protocol = (_value(node, key) for key in _PORT_KEYS)
+    return "\0".join((address, published, target, protocol or "tcp"))
 
 
 def _target(node: Node) -> str:
@@ -216,12 +223,16 @@ def _target(node: Node) -> str:
     return (parts[0] if len(parts) == 1 else parts[1]).rstrip("/") or _value(node, "target").rstrip("/")
 
 
-def _mounted(node: Node) -> str:
-    """Of a config or a secret: its target, which by default is named after its source."""
-    target = _text(node) or _value(node, "target") or _value(node, "source")
-    return target.removeprefix("/run/secrets/")
+def _mounted_below(folder: str) -> Key:
+    """Of a config or a secret: its target, which by default is named after its source and lies in `folder`."""
+
+    def key(node: Node) -> str:
+        return join(folder, _text(node) or _value(node, "target") or _value(node, "source"))
+
+    return key
 
 
+_PORT_KEYS = ("host_ip", "published", "target", "protocol")
 _SERVICE = "services.*"
 _SPECIAL: dict[str, Merge] = {
     **{f"{_SERVICE}.{key}": _later for key in ("command", "entrypoint", "healthcheck.test")},
@@ -229,7 +240,7 @@ _SPECIAL: dict[str, Merge] = {
         f"{_SERVICE}.{key}": _by_name
         for key in (
             *("annotations", "environment", "labels", "sysctls", "storage_opt"),
-            *("build.args", "build.labels", "build.additional_contexts", "deploy.labels", "volumes[].volume.labels"),
+            *("build.args", "build.labels", "build.additional_contexts", "deploy.labels"),
         )
     },
     **{f"{kind}.*.labels": _by_name for kind in ("volumes", "networks", "secrets", "configs")},
@@ -255,5 +266,6 @@ _UNIQUE: dict[str, Key] = {
     f"{_SERVICE}.env_file": _path,
     f"{_SERVICE}.ports": _port,
     **{f"{_SERVICE}.{key}": _target for key in ("volumes", "devices")},
-    **{f"{_SERVICE}.{key}": _mounted for key in ("configs", "secrets")},
+    f"{_SERVICE}.configs": _mounted_below("/"),
+    f"{_SERVICE}.secrets": _mounted_below("/run/secrets"),
 }
