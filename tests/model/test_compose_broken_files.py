@@ -254,6 +254,13 @@ def test_long_texts_of_users_are_shortened_in_messages() -> None:
     assert len(str(the_error(a_file(f"read_only: {'x' * 5000}")))) < 200
 
 
+def test_a_message_is_one_line_whatever_users_write() -> None:
+    assert str(the_error(a_file('"a\\nb\\e[31m": x'))).startswith(
+        "compose.yaml:4:5: services.web.a\\nb\\x1b[31m: unknown"
+    )
+    assert "the file a\\nb is missing" in str(the_error(a_file('env_file: "a\\nb"')))
+
+
 def test_a_fault_of_an_env_file_names_that_file() -> None:
     error = the_error(a_file("env_file: web.env"), files={"web.env": "A=1\nB='2\n"})
 
