@@ -29,7 +29,7 @@ from swarmlet.api.schema import (
 from swarmlet.controllers import stacks
 from swarmlet.controllers.stack_errors import UnknownService, UnknownStack
 from swarmlet.errors import SwarmletError
-from swarmlet.model.compose import parse_stack
+from swarmlet.model.compose import Given, Source, Unbuilt, parse_stack
 from swarmlet.model.ids import ServiceId, StackName, TaskId
 from swarmlet.model.objects import SERVICES, Desired
 from swarmlet.model.observed import Liveness
@@ -202,19 +202,27 @@ async def get_stack(request: web.Request) -> web.Response:
 
 @routes.put("/v1/stacks/{stack}")
 async def deploy_stack(request: web.Request) -> web.Response:
-    """Takes a `DeployRequest`, or the bare Compose file as YAML where it needs no variables and no env files."""
+    """Takes a `DeployRequest`, or the bare Compose file as YAML where it needs no variables and no other files."""
     if request.content_type in YAML_TYPES:
         wanted = DeployRequest(compose=_text(await request.read()))
     else:
         wanted = await body(request, DeployRequest)
     # A large file takes its time; nothing else of this agent shall wait for it.
+    given = Given(
+        overrides=tuple(Source(each.filename, each.compose) for each in wanted.overrides),
+        contents=wanted.contents,
+        profiles=frozenset(wanted.profiles),
+        folder=wanted.folder,
+        unbuilt=Unbuilt(wanted.unbuilt),
+    )
     parsed = await asyncio.to_thread(
-        parse_stack, request.match_info["stack"], wanted.compose, wanted.filename, wanted.variables, wanted.files
+        parse_stack, request.match_info["stack"], wanted.compose, wanted.filename, wanted.variables, wanted.files, given
     )
     revision, transaction = await commit(request, lambda state: stacks.deploy(state, parsed.spec, time.time()))
     changed = [op.key.removeprefix(SERVICES) for op in transaction.operations if op.key.startswith(SERVICES)]
     warnings = [str(warning) for warning in parsed.warnings]
-    return answer(DeployReply(revision=revision, changed=changed, warnings=warnings), revision)
+    reply = DeployReply(revision=revision, changed=changed, warnings=warnings, unbuilt=dict(parsed.unbuilt))
+    return answer(reply, revision)
 
 
 def _text(content: bytes) -> str:

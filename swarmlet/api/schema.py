@@ -1,7 +1,7 @@
 """What the API says and takes, as typed values. The command line depends on this module and on nothing else here."""
 
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -129,6 +129,14 @@ class StackView(Schema):
     services: list[ServiceView]
 
 
+class ComposeFileText(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    filename: str
+    """How error messages name it."""
+    compose: str
+
+
 class DeployRequest(Schema):
     model_config = ConfigDict(extra="forbid")
 
@@ -136,9 +144,19 @@ class DeployRequest(Schema):
     """The Compose file's text."""
     filename: str = "compose.yaml"
     """How error messages name it."""
-    variables: dict[str, str] = Field(default_factory=dict)
-    files: dict[str, str] = Field(default_factory=dict)
-    """Contents of the env files it names, by the path as written there."""
+    overrides: list[ComposeFileText] = Field(default_factory=list)
+    """More Compose files, merged into the first in order."""
+    variables: dict[str, str] = Field(default_factory=dict, repr=False)
+    files: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Texts that it names (env files, label files, other Compose files), by their path seen from its folder."""
+    contents: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Files of its configs and secrets in base64, by their path seen from its folder."""
+    profiles: list[str] = Field(default_factory=list)
+    """Those that are active; `*` is all."""
+    folder: str = ""
+    """Where it lies on the deployer's machine, absolute: what relative paths of mounts are relative to."""
+    unbuilt: Literal["refuse", "expect", "skip"] = "refuse"
+    """What becomes of services with a `build` and no `image`: `expect` that their images are there, or `skip` them."""
 
 
 class DeployReply(Schema):
@@ -146,6 +164,8 @@ class DeployReply(Schema):
     changed: list[str]
     """Ids of the services that were added, changed or removed; empty when nothing differs."""
     warnings: list[str] = Field(default_factory=list)
+    unbuilt: dict[str, str] = Field(default_factory=dict)
+    """Images that somebody has to build, by service."""
 
 
 class ScaleRequest(Schema):

@@ -1,58 +1,22 @@
-"""`swarmlet deploy`: what the Compose file needs is read here, sent along, and the outcome is watched to its end.
+"""`swarmlet deploy`: the request is sent, and the outcome is watched to its end.
 
 The exit status tells the truth: 0 only when every task of the stack was ready (or ended as declared).
 """
 
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from swarmlet.api.schema import DeployReply, DeployRequest, ServiceState, ServiceView, StackView
+from swarmlet.api.schema import DeployReply, ServiceState, ServiceView, StackView
 from swarmlet.cli.client import Client
 from swarmlet.errors import SwarmletError
-from swarmlet.model.compose import needed_inputs, parse_env_file
 
 POLL_S = 0.2
 STUCK_PATIENCE_S = 8.0
 """A deploy that says 'stuck' for so long won't be watched any longer: its reason is the answer."""
 
 
-class UnreadableFile(SwarmletError):
-    def __init__(self, path: Path, problem: str) -> None:
-        super().__init__(f"{path}: {problem}: give the path of a readable file")
-
-
 class DeployFailed(SwarmletError):
     pass
-
-
-def read_request(compose: Path) -> DeployRequest:
-    """The file with everything of this machine that it refers to: variables (environment, then `.env`), env files.
-
-    Variables may stand in the paths of env files, and env files may use more variables: each look shows the next.
-    """
-    text = _read(compose)
-    dot_env = compose.parent / ".env"
-    known = parse_env_file(_read(dot_env), str(dot_env), os.environ) if dot_env.exists() else {}
-    known |= os.environ
-    files: dict[str, str] = {}
-    for name in needed_inputs(text, known).env_files:
-        # A missing file is the parser's to judge: it may be declared as not required.
-        if (compose.parent / name).exists():
-            files[name] = _read(compose.parent / name)
-    wanted = needed_inputs(text, known, files).variables
-    variables = {name: known[name] for name in wanted if name in known}
-    return DeployRequest(compose=text, filename=compose.name, variables=variables, files=files)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UnreadableFile(path, error.strerror or str(error)) from error
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(path, f"is not UTF-8 text ({error.reason} at byte {error.start})") from error
 
 
 def wait_converged(

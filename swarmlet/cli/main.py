@@ -22,11 +22,14 @@ from swarmlet.api.schema import (
     WriteReply,
 )
 from swarmlet.cli import deploying, following, keyring
+from swarmlet.cli.checking import compose_app
 from swarmlet.cli.client import Client
+from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table, size
 from swarmlet.cli.voters import voters
 from swarmlet.errors import SwarmletError
+from swarmlet.model.compose import Unbuilt
 
 USAGE_STATUS = 2
 FAILURE_STATUS = 1
@@ -37,6 +40,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(kv_app, name="kv")
 app.command("voters")(voters)
 app.add_typer(keyring.app, name="keyring")
+app.add_typer(compose_app, name="compose")
 
 StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's name.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the outcome.")]
@@ -224,14 +228,22 @@ def tasks(
 @app.command()
 def deploy(
     stack: StackArgument,
-    compose: Annotated[Path, typer.Argument(metavar="COMPOSE_FILE", help="The Compose file.")],
+    compose: Annotated[Path | None, typer.Argument(metavar="[COMPOSE_FILE]", help="The Compose file.")] = None,
+    files: FilesOption = None,
+    profile: ProfilesOption = None,
+    unbuilt: Annotated[
+        Unbuilt, typer.Option("--unbuilt", help="Services with `build` and no `image`: are their images there?")
+    ] = Unbuilt.REFUSE,
     detach: DetachOption = False,
     timeout: TimeoutOption = 120.0,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Make a stack as its Compose file says, and wait until it is. A redeploy changes only what differs."""
+    """Make a stack as its Compose files say, and wait until it is. A redeploy changes only what differs."""
+    if (compose is None) == (not files):
+        raise typer.BadParameter("give one Compose file after the stack's name, or one or several with -f")
     client = Client.from_environment()
-    request = deploying.read_request(compose)
+    paths = [compose] if compose is not None else files or []
+    request = read_compose_files(paths).request(profile or [], unbuilt)
     started = time.monotonic()
     reply = client.request("PUT", f"/v1/stacks/{stack}", request).parse(DeployReply)
     for warning in reply.warnings:

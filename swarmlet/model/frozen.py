@@ -13,7 +13,8 @@ ModelT = TypeVar("ModelT", bound="Frozen")
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    # Errors do not show their input: it may be a secret.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", hide_input_in_errors=True)
 
 
 def encode(value: Frozen) -> bytes:

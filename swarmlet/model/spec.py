@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from swarmlet.model.container import ContainerOptions, FileMount, PullPolicy
+from swarmlet.model.container import Mode as FileMode
 from swarmlet.model.frozen import Frozen, encode
 from swarmlet.model.ids import NAME_PATTERN, RevisionHash
 
@@ -50,6 +52,10 @@ class Mount(Frozen):
     read_only: bool = False
     size_bytes: int = 0
     """tmpfs only; 0 leaves the size to the kernel."""
+    mode: FileMode = 0
+    """tmpfs only; 0 leaves it to the engine."""
+    propagation: str = ""
+    """bind only: `rprivate`, `shared` …; empty is the engine's own."""
 
 
 class _TaggedProbe(Frozen):
@@ -137,6 +143,9 @@ class TaskTemplate(Frozen):
     cap_drop: tuple[str, ...] = ()
     limits: Resources = Resources()
     reservations: Resources = Resources()
+    pull_policy: PullPolicy = PullPolicy.MISSING
+    options: ContainerOptions = ContainerOptions()
+    files: tuple[FileMount, ...] = ()
 
     def revision(self) -> RevisionHash:
         """Equal templates have equal revisions, whatever the order of their mappings."""
@@ -144,6 +153,7 @@ class TaskTemplate(Frozen):
             update={
                 "environment": dict(sorted(self.environment.items())),
                 "labels": dict(sorted(self.labels.items())),
+                "options": self.options.canonical(),
             }
         )
         return RevisionHash(hashlib.sha256(encode(canonical)).hexdigest()[:12])

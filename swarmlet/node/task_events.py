@@ -8,6 +8,7 @@ the number of the run that they belong to.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from swarmlet.model.container import PullPolicy
 from swarmlet.model.objects import Task
 from swarmlet.model.observed import Endpoint, TaskStatus
 from swarmlet.model.spec import Probe
@@ -126,6 +127,7 @@ Event = (
 @dataclass(frozen=True, slots=True)
 class EnsureImage:
     image: str
+    policy: PullPolicy = PullPolicy.MISSING
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ Rules:
 
 from swarmlet.model.ids import TaskId
 from swarmlet.model.observed import Health, Phase, TaskStatus
-from swarmlet.model.spec import CommandProbe
+from swarmlet.model.spec import CommandProbe, TaskTemplate
 from swarmlet.node.settings import MESSAGE_CHARS_MAX, NodeSettings
 from swarmlet.node.task_events import (
     CancelOperation,
@@ -36,6 +36,10 @@ from swarmlet.node.task_events import (
 )
 from swarmlet.node.task_knowledge import TaskKnowledge, Wanted
 from swarmlet.runtime.interface import ContainerId, ContainerState
+
+
+def _ensure_image(template: TaskTemplate) -> EnsureImage:
+    return EnsureImage(template.image, template.pull_policy)
 
 
 class TaskMachine:
@@ -100,7 +104,7 @@ class TaskMachine:
             return
         known.restarts.begun()
         if known.state is None:
-            self._begin(Create(known.task) if known.image_here else EnsureImage(known.task.template.image))
+            self._begin(Create(known.task) if known.image_here else _ensure_image(known.task.template))
         else:
             assert known.container is not None
             known.start_uncertain = True

@@ -175,7 +175,7 @@ class TaskRunner:
         runtime = self._around.runtime
         match operation:
             case EnsureImage():
-                await self._around.images.ensure(operation.image)
+                await self._around.images.ensure(operation.image, operation.policy)
                 return ImageReady()
             case Create():
                 return Created(await runtime.create(self._spec(operation.task)))

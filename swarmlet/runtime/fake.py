@@ -11,6 +11,7 @@ import itertools
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 
+from swarmlet.model.container import PullPolicy
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.observed import Endpoint
 from swarmlet.model.spec import Resources
@@ -143,10 +144,12 @@ class FakeRuntime:
     def name(self) -> str:
         return "fake"
 
-    async def ensure_image(self, image: str) -> None:
+    async def ensure_image(self, image: str, policy: PullPolicy = PullPolicy.MISSING) -> None:
         self._called("ensure_image", image)
-        if image in self.images:
+        if image in self.images and policy is not PullPolicy.ALWAYS:
             return
+        if policy is PullPolicy.NEVER:
+            raise ImageUnavailable(image, "it is not here, and its pull policy is never")
         if held := self._held_pulls.get(image):
             await held.wait()
         if image in self.missing_images:

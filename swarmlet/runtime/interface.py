@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Literal, NewType, Protocol
 
 from swarmlet.errors import SwarmletError
+from swarmlet.model.container import PullPolicy
 from swarmlet.model.ids import NodeId, ServiceId, TaskId
 from swarmlet.model.observed import Endpoint
 from swarmlet.model.spec import Resources, TaskTemplate
@@ -155,8 +156,8 @@ class Runtime(Protocol):
     def name(self) -> str:
         """What `NodeFacts.runtime` says: `podman`, `process` or `fake`."""
 
-    async def ensure_image(self, image: str) -> None:
-        """Return when the image is here; fetch it if it is not. Raises `ImageUnavailable`."""
+    async def ensure_image(self, image: str, policy: PullPolicy = PullPolicy.MISSING) -> None:
+        """Return when the image is here, fetched as the policy says. Raises `ImageUnavailable`."""
 
     async def create(self, spec: ContainerSpec) -> ContainerId:
         """Make a container, without starting it. Raises `ContainerFailed` when its name is taken."""
@@ -165,7 +166,10 @@ class Runtime(Protocol):
         """Start one that was created or has ended; nothing to do for one that runs."""
 
     async def stop(self, container_id: ContainerId, grace_s: float) -> None:
-        """SIGTERM, then SIGKILL after the grace period; return when it ended. One that ended is left alone."""
+        """Its stop signal (SIGTERM unless it has another), then SIGKILL after the grace period.
+
+        Returns when it ended. One that ended is left alone.
+        """
 
     async def kill(self, container_id: ContainerId) -> None:
         """SIGKILL, and return when it ended. One that ended is left alone."""

@@ -1,5 +1,6 @@
 """Real agents on loopback with the process runtime: what users and programs meet at the command and the API."""
 
+import base64
 import http.client
 import json
 import subprocess
@@ -205,6 +206,57 @@ def test_a_deploy_that_cant_succeed_says_why_and_fails(hello: Cluster, tmp_path:
     assert done.returncode == 1
     assert reason in done.stderr
     hello.agents[0].cli("remove", "failing")
+
+
+def test_several_files_are_deployed_as_one_stack(hello: Cluster, tmp_path: Path) -> None:
+    files = {
+        "compose.yaml": "include: [more/more.yaml]\nservices:\n  app:\n    image: scratch\n"
+        "    command: [sh, -c, 'echo $$A $$B; exec sleep 600']\n    environment: {A: one, B: two}\n",
+        "live.yaml": "services:\n  app: {environment: [B=three]}\n"
+        "  debug: {extends: {service: app, file: compose.yaml}, profiles: [debug]}\n",
+        "more/more.yaml": "services:\n  other:\n    image: scratch\n    env_file: a.env\n"
+        "    command: [sh, -c, 'echo $$X; exec sleep 600']\n",
+        "more/a.env": "X=from $HOME_OF_X\n",
+        ".env": "HOME_OF_X=more\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    merged = ["-f", str(tmp_path / "compose.yaml"), "-f", str(tmp_path / "live.yaml"), "merged"]
+    agent = hello.agents[1]
+
+    agent.cli("deploy", "--profile", "debug", *merged)
+
+    printed = {name: agent.cli("logs", f"merged.{name}").stdout.split("  ")[-1].strip() for name in ("app", "other")}
+    assert printed == {"app": "one three", "other": "from more"}
+    services = {task["service"] for task in hello.tasks() if task["service"].startswith("merged.")}
+    assert services == {"merged.app", "merged.debug", "merged.other"}
+    again = agent.cli("deploy", *merged)
+    assert "changed: merged.debug" in again.stdout
+    agent.cli("remove", "merged")
+
+
+def test_a_secret_is_shown_nowhere(hello: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("hush-hush-hush")
+    shown = ("hush-hush-hush", base64.b64encode(b"hush-hush-hush").decode())
+    compose = tmp_path / "compose.yaml"
+    compose.write_text("services: {app: {image: scratch, command: [x], secrets: [key]}}\nsecrets: {key: {file: key}}\n")
+    agent = hello.agents[0]
+    start = agent.get("/v1/status")["revision"]
+
+    done = agent.cli("deploy", "--detach", "hidden", str(compose))
+
+    def refused() -> bool:
+        return "can't give a process configs and secrets" in json.dumps(agent.get("/v1/services?stack=hidden"))
+
+    eventually("its node says that a process can have none", refused)
+    told = [done.stdout + done.stderr, *(json.dumps(event) for event in events_from(hello, start, 2))]
+    told += [json.dumps(agent.get(f"/v1/{path}")) for path in ("stacks", "services", "tasks?all=1", "kv", "status")]
+    told += [each.read_text() for each in hello.workspace.path.rglob("*.log")]
+    assert len(told) > 10
+    for text in told:
+        assert not any(secret in text for secret in shown)
+    agent.cli("remove", "hidden")
 
 
 def test_every_listing_prints_json(hello: Cluster) -> None:

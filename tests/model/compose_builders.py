@@ -5,14 +5,31 @@ from textwrap import dedent, indent
 
 import pytest
 
-from swarmlet.model.compose import ComposeError, ParsedStack, parse_stack
+from swarmlet.model.compose import ComposeError, Given, ParsedStack, Source, parse_stack
+from swarmlet.model.compose.stack import NOTHING_GIVEN
 from swarmlet.model.spec import ServiceSpec, TaskTemplate
 
 FILENAME = "compose.yaml"
 
 
-def parse(text: str, variables: Mapping[str, str] | None = None, files: Mapping[str, str] | None = None) -> ParsedStack:
-    return parse_stack("shop", dedent(text), FILENAME, variables or {}, files or {})
+def parse(
+    text: str,
+    variables: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
+    given: Given = NOTHING_GIVEN,
+) -> ParsedStack:
+    texts = {path: dedent(content) for path, content in (files or {}).items()}
+    return parse_stack("shop", dedent(text), FILENAME, variables or {}, texts, given)
+
+
+def merged(first: str, *others: str) -> ServiceSpec:
+    """The service `web` of several files, each of which has these keys of it."""
+    sources = tuple(Source(f"override{at}.yaml", _with_keys(keys)) for at, keys in enumerate(others, 1))
+    return parse(a_file(first), given=Given(overrides=sources)).spec.services["web"]
+
+
+def _with_keys(keys: str) -> str:
+    return "services:\n  web:\n" + indent(dedent(keys), "    ")
 
 
 def a_service(
@@ -36,12 +53,15 @@ def a_file(keys: str = "", rest: str = "") -> str:
 
 
 def the_error(
-    text: str, variables: Mapping[str, str] | None = None, files: Mapping[str, str] | None = None
+    text: str,
+    variables: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
+    given: Given = NOTHING_GIVEN,
 ) -> ComposeError:
     with pytest.raises(ComposeError) as caught:
-        parse(text, variables, files)
+        parse(text, variables, files, given)
     return caught.value
 
 
-def the_warnings(text: str, variables: Mapping[str, str] | None = None) -> list[str]:
-    return [str(warning) for warning in parse(text, variables).warnings]
+def the_warnings(text: str, variables: Mapping[str, str] | None = None, given: Given = NOTHING_GIVEN) -> list[str]:
+    return [str(warning) for warning in parse(text, variables, given=given).warnings]

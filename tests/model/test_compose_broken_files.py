@@ -7,19 +7,17 @@ from compose_builders import a_file, parse, the_error
 
 from swarmlet.model.compose import ComposeError, parse_stack
 
-REMEDY = re.compile(r"\b(write|remove|set|close|check|split|mount|build)\b")
+REMEDY = re.compile(r"\b(write|remove|set|close|check|split|mount|build|create|rename)\b")
 
 BROKEN_SERVICES = [
     # (keys of the service, part of the message); » stands before the place that is reported
     ("»prots: []", "services.web.prots: unknown key, write 'ports' instead"),
     ("»colour: blue", "services.web.colour: unknown key, remove it"),
-    (
-        "»mem_limt: 5m",
-        "unknown key, the nearest, 'mem_limit', is not supported by swarmlet (yet) either, write `deploy",
-    ),
-    ("»build: .", "services.web.build: not supported by swarmlet (yet), build the image beforehand"),
-    ("»mem_limit: 5m", "write `deploy.resources.limits.memory`"),
-    ("»networks: [front]", "services.web.networks: not supported by swarmlet (yet)"),
+    ("»mem_limt: 5m", "unknown key, write 'mem_limit' instead"),
+    ("»volume_from: [db]", "the nearest, 'volumes_from', is not supported by swarmlet (yet) either, mount the same"),
+    ("»expos: [80]", "unknown key, remove it: the nearest, 'expose', has no effect either"),
+    ("mem_limit: »5k", "5120 bytes are too few"),
+    ("networks: [»front]", "the network 'front' is not declared, write 'front:' below 'networks:'"),
     ("»image: other", "the key 'image' is already in line 3"),
     ("user: »1000", "services.web.user: must be a string, not a whole number ('1000'), write it in quotes: \"1000\""),
     ("user: »''", "is empty, write a value"),
@@ -45,7 +43,7 @@ BROKEN_SERVICES = [
     ("ports: »8080:80", "must be a list, not a string"),
     ("ports:»", "must be a list, not empty"),
     ("ports: [»'80']", "'80' has no published port, write \"80:80\""),
-    ("ports: [»'53:53/udp']", "udp ports are not supported by swarmlet (yet)"),
+    ("ports: [»'53:53/quic']", "'quic' is no protocol, write tcp"),
     ("ports: [»'99999:80']", "'99999' is no port number"),
     ("ports: [»'8000-8001:80']", "publishes 2 ports for 1"),
     ("ports: [»'8001-8000:80-81']", "ends before it begins, write 8000-8001"),
@@ -57,10 +55,11 @@ BROKEN_SERVICES = [
     ("volumes: [»'./data:/data']", "'./data' is relative to this machine, write an absolute path"),
     ("volumes: [»'data:/data']", "the volume 'data' is not declared, write 'data:' below 'volumes:'"),
     ("volumes: [»'/data:data']", "'data' is no path in the container"),
-    ("volumes: [»'/data:/data:z']", "the option 'z' is not supported"),
+    ("volumes: [»'/data:/data:q']", "the option 'q' is not supported"),
     ("volumes:\n  - /a:/data\n  - »/b:/data/", "line 5 mounts something at '/data' too"),
     ("volumes:\n  - {type: »bnd, source: /a, target: /b}", "cannot be 'bnd', write bind or volume or tmpfs"),
-    ("tmpfs: »/run:mode=1777", "the option 'mode=1777' is not supported"),
+    ("tmpfs: »/run:uid=5", "the option 'uid=5' is not supported"),
+    ("tmpfs: »/run:mode=rwx", "'rwx' are no permissions, write octal digits"),
     ("healthcheck: »{interval: 5s}", "has no 'test'"),
     ("healthcheck: {»tset: [CMD, x]}", "unknown key, write 'test' instead"),
     ("healthcheck: {test: »[curl, x]}", "begins with 'curl', write [\"CMD\""),
@@ -76,7 +75,56 @@ BROKEN_SERVICES = [
     ("deploy: {resources: {limits: {memory: »512}}}", "512 bytes are too few"),
     ("deploy: {resources: {limits: {memory: »5 apples}}}", "'5 apples' is no size"),
     ("deploy: {resources: {limits: {cpus: »none}}}", "cannot be 'none', write a number above 0"),
-    ("deploy: {»update_config: {parallelism: 2}}", "services.web.deploy.update_config: not supported"),
+    ("deploy: {»gpus: all}", "services.web.deploy.gpus: unknown key"),
+    ("deploy: {update_config: {parallelism: »two}}", "must be a whole number"),
+    ("deploy: {update_config: {order: »both}}", "cannot be 'both', write start-first or stop-first"),
+    ("deploy: {update_config: {»paralellism: 2}}", "unknown key, "),
+    ("deploy: {update_config: {max_failure_ratio: »1.5}}", "write a number from 0 to 1"),
+    ("deploy: {rollback_config: {failure_action: »rollback}}", "cannot be 'rollback', write continue or pause"),
+    ("deploy: {restart_policy: {condition: »always}}", "cannot be 'always', write any or on-failure or none"),
+    ("deploy: {placement: {»constraints: [node.role==x]}}", "services.web.deploy.placement.constraints: not supported"),
+    ("deploy: {placement: {preferences: [{spread: »zone}]}}", "'zone' is no label of nodes, write one like node.l"),
+    ("deploy: {resources: {reservations: {»devices: [{capabilities: [gpu]}]}}}", "GPUs are not reserved (yet)"),
+    ("scale: »3\ndeploy: {replicas: 2}", "says something else than deploy.replicas, remove one of the two"),
+    ("scale: »3\ndeploy: {mode: global}", "a global service has one task on every node"),
+    ("cpus: »2\ndeploy: {resources: {limits: {cpus: 1}}}", "says something else than deploy.resources.limits.cpus"),
+    ("pids_limit: »0", "cannot be 0, write 1 to"),
+    ("pull_policy: »sometimes", "cannot be 'sometimes', write always, missing or never"),
+    ("stop_signal: »SIGBREAK", "'SIGBREAK' is no signal, write one of signal(7)"),
+    ("ulimits: {»nofiles: 5}", "no limit of this name, write nofile"),
+    ("ulimits: {nofile: »{soft: 5, hard: 4}}", "the soft limit 5 is above the hard one 4, write at most that"),
+    ("ulimits: {nofile: »{soft: 5}}", "has no 'hard', write 'hard: "),
+    ("sysctls: [»kernel.panic=1]", "kernel.panic belongs to the node, not to a container: set it on the nodes"),
+    ("extra_hosts: [»db]", "'db' has no address, write NAME=ADDRESS"),
+    ("extra_hosts: {db: »there}", "'there' is no IP address"),
+    ("dns: »resolver", "'resolver' is no IP address"),
+    ("dns_search: [»-x]", "'-x' is no host name"),
+    ("dns_opt: [»'n d']", "is no option of resolv.conf(5)"),
+    ("hostname: »web_!", "is no host name"),
+    ("hostname: »web\nuts: host", "cannot be had together with this service's 'uts', remove one of the two"),
+    ("network_mode: »service:db", "tasks share no network with each other (yet), write host"),
+    ("network_mode: none\nports: »['80:80']", "cannot be had together with this service's 'network_mode'"),
+    ("pid: »service:db", "tasks share no process table with each other (yet)"),
+    ("ipc: »hots", "cannot be 'hots', write host or private or shareable"),
+    ("devices: [»ttyUSB0]", "'ttyUSB0' is no path of a device"),
+    ("devices: [»'/dev/a:/dev/b:rx']", "are no permissions of a device, write some of rwm"),
+    ("devices: [»nvidia.com/gpu=all]", "devices by name (CDI) are not supported by swarmlet (yet), write a path"),
+    ("group_add: [»'a b']", "'a b' is no group, write its name or number"),
+    ("security_opt: [»no-new-privilege]", "is no security option, write no-new-privileges"),
+    ("security_opt: [»seccomp=profile.json]", "is no profile, write unconfined or a path"),
+    ("shm_size: »0", "must be more than 0"),
+    ("cpuset: »one", "is no set of processors"),
+    ("oom_score_adj: »2000", "cannot be 2000, write -1000 to 1000"),
+    ("privileged: »sure", "cannot be 'sure', write true or false"),
+    ("logging: {options: {max-size: »big}}", "'big' is no size"),
+    ("logging: {»drvier: x}", "unknown key, write 'driver' instead"),
+    ("profiles: [»'a b']", "'a b' is no name for a profile"),
+    ("build: {»contxt: .}", "unknown key, write 'context' instead"),
+    ("secrets: [»key]", "'key' is not declared, write 'key:' below 'secrets:' at the top level"),
+    ("extends: »base", "no service in compose.yaml is called 'base', write the name of one"),
+    ("extends: »{file: x.yaml}", "has no 'service', write 'service: base'"),
+    ("extends: »{file: x.yaml, service: a}", "the file x.yaml is missing, create it"),
+    ("extends: »web", "a cycle of services that extend each other (web → web)"),
     ("depends_on: [»wbe]", "no service of this stack is called 'wbe', write web"),
     ("depends_on: [»web]", "(web → web)"),
     ("depends_on: {web: {condition: »service_completed_successfully}}", "is not supported by swarmlet (yet)"),
@@ -96,7 +144,26 @@ BROKEN_FILES = [
     ("services:\n  web:\n    »restart: always\n", "services.web: has no 'image', write 'image: "),
     ("services:\n  web:\n    restart: always\n    »imgae: x\n", "unknown key, write 'image' instead"),
     ("services:\n  »Web.Site:\n    image: x\n", "'Web.Site' is no name for a service"),
-    ("»include: [other.yaml]\nservices: {web: {image: x}}\n", "include: not supported by swarmlet (yet)"),
+    ("include: [»other.yaml]\nservices: {web: {image: x}}\n", "the file other.yaml is missing, create it"),
+    ("include: [»https://x/y.yaml]\nservices: {web: {image: x}}\n", "is not a file of this machine, write the path"),
+    ("include: »other.yaml\nservices: {web: {image: x}}\n", "must be a list, not a string"),
+    ("include: [»{}]\nservices: {web: {image: x}}\n", "has no 'path', write 'path: other.yaml'"),
+    ("services:\n  web: {image: x, ports: [»!reset '80:80']}\n", "belongs before the value of a key, write it there"),
+    ("services: {web: {image: x}}\nconfigs:\n  a: »{}\n", "must have one content, write 'file: PATH'"),
+    (
+        "services: {web: {image: x}}\nconfigs:\n  a: »{file: x, content: y}\n",
+        "has more than one content (file, content)",
+    ),
+    ("services: {web: {image: x}}\nconfigs:\n  a: {file: »x}\n", "the file x is missing, create it before you deploy"),
+    (
+        "services: {web: {image: x}}\nsecrets:\n  a: {»external: true}\n",
+        "secrets.a.external: not supported by swarmlet",
+    ),
+    ("services: {web: {image: x}}\nsecrets:\n  a: {environment: »NO}\n", "the variable 'NO' is not set, set it"),
+    ("services: {web: {image: x}}\nnetworks:\n  a: {»internal: true}\n", "networks.a.internal: not supported by swarm"),
+    ("services: {web: {image: x}}\nnetworks:\n  a: {»drvier: x}\n", "networks.a.drvier: unknown key"),
+    ("services: {web: {image: x}}\nvolumes:\n  a: {external: {»name: x}}\n", "write `external: true` and this as"),
+    ("services:\n  web: {build: ».}\n", "these have to be on every node: web as shop-web; build them and deploy with"),
     ("services:\n  web:\n»\timage: x\n", "write spaces for tabs"),
     ("services:\n  web: {image: $»{NAME:-x}}\n", "write quotes around values with {"),
     ("services:\n  web:\n    image: 'x\n»", "not valid YAML"),
@@ -185,6 +252,13 @@ def test_a_bad_name_for_the_stack_is_refused() -> None:
 
 def test_long_texts_of_users_are_shortened_in_messages() -> None:
     assert len(str(the_error(a_file(f"read_only: {'x' * 5000}")))) < 200
+
+
+def test_a_message_is_one_line_whatever_users_write() -> None:
+    assert str(the_error(a_file('"a\\nb\\e[31m": x'))).startswith(
+        "compose.yaml:4:5: services.web.a\\nb\\x1b[31m: unknown"
+    )
+    assert "the file a\\nb is missing" in str(the_error(a_file('env_file: "a\\nb"')))
 
 
 def test_a_fault_of_an_env_file_names_that_file() -> None:

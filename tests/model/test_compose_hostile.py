@@ -5,7 +5,7 @@ from compose_builders import a_file, the_error
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarmlet.model.compose import ComposeError, needed_inputs, parse_stack
+from swarmlet.model.compose import ComposeError, Given, Source, needed_inputs, parse_stack
 from swarmlet.model.compose.key_table import KEYS
 
 WORDS = st.sampled_from(
@@ -57,6 +57,23 @@ def test_any_service_is_read_or_refused_with_its_place(service: dict[str, object
         assert error.filename == "compose.yaml"
         assert error.line >= 1
         assert error.column >= 1
+        assert "\n" not in str(error)
+
+
+@given(st.dictionaries(WORDS, TREES, max_size=4), st.dictionaries(WORDS, TREES, max_size=4))
+def test_any_two_services_are_merged_or_refused_with_their_place(
+    one: dict[str, object], two: dict[str, object]
+) -> None:
+    first = f"services:\n  db: {{image: x}}\n  web: {as_flow({'image': 'x'} | one)}\n"
+    second = f"services:\n  web: {as_flow(two)}\n  db: {{extends: web}}\n"
+    given_too = Given(overrides=(Source("b.yaml", second),), folder="/srv")
+
+    needed_inputs(first, {}, {}, given_too.overrides)
+    try:
+        parse_stack("shop", first, "compose.yaml", {"A": "a"}, {"a.env": "A=1"}, given_too)
+    except ComposeError as error:
+        assert error.filename in ("compose.yaml", "b.yaml")
+        assert error.line >= 1
         assert "\n" not in str(error)
 
 

@@ -29,14 +29,14 @@ def test_names_without_value_in_a_list() -> None:
 def test_env_files_each_once_in_file_order() -> None:
     text = "services:\n  a: {env_file: [b.env, {path: a.env}]}\n  c: {env_file: b.env}\n"
 
-    assert needed_inputs(text).env_files == ("b.env", "a.env")
+    assert needed_inputs(text).files == ("b.env", "a.env")
 
 
 def test_env_files_with_variables_in_their_path() -> None:
     text = a_file("env_file: ${STAGE:-test}.env")
 
     assert needed_inputs(text) == NeededInputs(frozenset({"STAGE"}), ("test.env",))
-    assert needed_inputs(text, {"STAGE": "live"}).env_files == ("live.env",)
+    assert needed_inputs(text, {"STAGE": "live"}).files == ("live.env",)
 
 
 def test_variables_that_env_files_ask_for() -> None:

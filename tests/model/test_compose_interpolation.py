@@ -85,7 +85,7 @@ def test_deep_nesting_and_great_length_are_refused() -> None:
 def test_all_values_of_a_file_share_one_limit() -> None:
     text = "services:\n  web:\n    image: x\n    environment:\n" + "".join(f"      A{n}: $V\n" for n in range(20))
 
-    assert "characters from variables in this file" in the_error(text, {"V": "x" * 900_000}).message
+    assert "characters from variables, write" in the_error(text, {"V": "x" * 900_000}).message
 
 
 @given(TEXTS)

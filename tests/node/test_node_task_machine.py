@@ -3,6 +3,7 @@
 import pytest
 from node_builders import NEVER, ON_FAILURE, Bench, a_task, an_http_check, stopped
 
+from swarmlet.model.container import PullPolicy
 from swarmlet.model.observed import Health, Phase
 from swarmlet.model.spec import RestartPolicy
 from swarmlet.node.health import Verdict
@@ -95,6 +96,16 @@ def test_an_image_that_cannot_be_had_is_told_in_the_engine_s_words_and_tried_aga
     bench.settle()
 
     assert bench.status.ready and bench.status.message == ""
+
+
+def test_an_image_is_asked_for_as_its_pull_policy_says() -> None:
+    task = a_task()
+    always = task.template.model_copy(update={"pull_policy": PullPolicy.ALWAYS})
+    bench = Bench.of(task.model_copy(update={"template": always}))
+
+    bench.assign(bench.task)
+
+    assert bench.operation == EnsureImage("web:1", PullPolicy.ALWAYS)
 
 
 def test_told_to_stop_while_pulling_calls_the_pull_back() -> None:

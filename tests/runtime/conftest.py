@@ -37,7 +37,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         case "process":
             made = _process_world(tmp_path)
         case _:
-            made = _podman_world(request.getfixturevalue("podman_engine"))
+            made = _podman_world(request.getfixturevalue("podman_engine"), tmp_path)
     yield made
     for container in await made.runtime.list():
         await made.runtime.remove(container.id)
@@ -54,8 +54,8 @@ async def processes(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def podman(podman_engine: PodmanService) -> AsyncIterator[World]:
-    made = _podman_world(podman_engine)
+async def podman(podman_engine: PodmanService, tmp_path: Path) -> AsyncIterator[World]:
+    made = _podman_world(podman_engine, tmp_path)
     yield made
     for container in await made.runtime.list():
         await made.runtime.remove(container.id)
@@ -84,8 +84,8 @@ def _process_world(folder: Path) -> World:
     return World("process", runtime(), "scratch", runtime, lambda: runtime("other"), _by_itself, _by_itself, _by_itself)
 
 
-def _podman_world(service: PodmanService) -> World:
+def _podman_world(service: PodmanService, folder: Path) -> World:
     def runtime(cluster: str = "test") -> Runtime:
-        return PodmanRuntime(service.url, cluster, NODE)
+        return PodmanRuntime(service.url, cluster, NODE, folder / f"files-{cluster}")
 
     return World("podman", runtime(), TEST_IMAGE, runtime, lambda: runtime("other"), _by_itself, _by_itself, _by_itself)

@@ -42,7 +42,7 @@ runtime = "runc"
 events_logger = "file"
 """
 
-HOW_TO_GET_THEM = "apt-get install podman runc netavark aardvark-dns busybox-static conmon"
+HOW_TO_GET_THEM = "apt-get install podman runc netavark aardvark-dns busybox-static conmon catatonit"
 
 
 def missing() -> str:

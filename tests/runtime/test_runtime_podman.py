@@ -212,7 +212,7 @@ async def test_a_container_taken_away_by_others_is_told_as_ended(podman: World, 
 
 
 async def test_without_an_engine_everything_says_so(tmp_path: Path) -> None:
-    runtime = PodmanRuntime(f"unix://{tmp_path}/nothing.sock", "test", NODE)
+    runtime = PodmanRuntime(f"unix://{tmp_path}/nothing.sock", "test", NODE, tmp_path / "files")
 
     for call in (runtime.list(), runtime.ensure_image("x"), runtime.start(ContainerId("x"))):
         with pytest.raises(RuntimeUnavailable, match=r"nothing\.sock"):
@@ -221,8 +221,8 @@ async def test_without_an_engine_everything_says_so(tmp_path: Path) -> None:
     await runtime.close()
 
 
-async def test_an_engine_that_comes_back_is_resynced_with(podman_engine: PodmanService) -> None:
-    runtime = PodmanRuntime(podman_engine.url, "test", NODE)
+async def test_an_engine_that_comes_back_is_resynced_with(podman_engine: PodmanService, tmp_path: Path) -> None:
+    runtime = PodmanRuntime(podman_engine.url, "test", NODE, tmp_path / "files")
     world = World("podman", runtime, "localhost/swarmlet-test:1", *[lambda *_: None] * 5)  # type: ignore[arg-type]
     container_id = await started(world, a_spec(world))
     async with aclosing(runtime.events()) as events:

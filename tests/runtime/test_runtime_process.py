@@ -22,6 +22,7 @@ from runtime_builders import (
     texts,
 )
 
+from swarmlet.model.container import ContainerOptions, FileMount, NetworkMode
 from swarmlet.model.ids import NodeId
 from swarmlet.model.spec import HealthCheck, HttpProbe, Mount, MountKind
 from swarmlet.runtime.interface import (
@@ -272,3 +273,38 @@ def _is_gone(pid: int) -> bool:
 
 def _bytes_in(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"options": ContainerOptions(hostname="box", dns=("192.0.2.1",))}, "hostname, dns"),
+        ({"options": ContainerOptions(privileged=True)}, "privileged"),
+        ({"options": ContainerOptions(network=NetworkMode.NONE)}, "network_mode: none"),
+        ({"files": (FileMount(target="/a", content_base64="aHVzaA=="),)}, "configs and secrets"),
+    ],
+)
+async def test_what_only_a_container_can_have_is_refused_by_name(
+    processes: World, asked: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ContainerFailed, match=f"can't give a process {named}:"):
+        await processes.runtime.create(a_spec(processes, **asked))
+
+
+async def test_what_a_process_has_anyway_is_passed_over(processes: World) -> None:
+    options = ContainerOptions(init=True, annotations={"a": "b"}, network=NetworkMode.HOST)
+
+    assert await run_to_end(processes, "echo ran", options=options) == ["ran"]
+
+
+async def test_a_process_is_stopped_by_its_own_signal(processes: World) -> None:
+    script = "trap 'exit 7' USR1; echo up; while :; do sleep 0.02; done"
+    container_id = await started(processes, a_spec(processes, script, options=ContainerOptions(stop_signal=10)))
+
+    async def is_up() -> bool:
+        return texts(await all_lines(processes.runtime, container_id)) == ["up"]
+
+    await eventually(is_up)
+    await processes.runtime.stop(container_id, grace_s=10)
+
+    assert (await seen(processes.runtime, container_id)).exit_code == 7

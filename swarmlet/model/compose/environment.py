@@ -37,8 +37,19 @@ class EnvironmentReader:
     _texts: Budget = field(default_factory=lambda: Budget(TEXT_LENGTH_MAX, _TOO_MUCH))
 
     def of_files(self, node: Node) -> dict[str, str]:
+        return self._of(env_files(node, self.findings))
+
+    def of_label_files(self, node: Node) -> dict[str, str]:
+        """Files of labels have the same form."""
+        found: list[EnvFile] = []
+        for item in node.items if isinstance(node, Sequence) else (node,):
+            with self.findings.collecting():
+                found.append(EnvFile(string(item), True, item))
+        return self._of(tuple(found))
+
+    def _of(self, files: tuple["EnvFile", ...]) -> dict[str, str]:
         values: dict[str, str] = {}
-        for file in env_files(node, self.findings):
+        for file in files:
             with self.findings.collecting():
                 of_file = self._file(file)
                 self._texts.pay(

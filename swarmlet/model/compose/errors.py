@@ -7,7 +7,9 @@ from swarmlet.model.compose.marks import Node, Place, below
 
 
 def _line(place: Place, key_path: str, message: str) -> str:
-    return f"{place}: {key_path}: {message}" if key_path else f"{place}: {message}"
+    line = f"{place}: {key_path}: {message}" if key_path else f"{place}: {message}"
+    # Keys and file names are users' texts: whatever is in them, it stays one line.
+    return line if line.isprintable() else "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in line)
 
 
 class ComposeError(SwarmletError):

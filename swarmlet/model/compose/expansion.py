@@ -17,31 +17,40 @@ TEXT_LENGTH_MAX = 4 * FILE_BYTES_MAX
 
 
 def expand(root: Node) -> Node:
-    return _Expansion().node(root, path="", depth=0)
+    return Expansion().file(root)
 
 
-class _Expansion:
+class Expansion:
+    """Of all files of a stack: they share the budgets."""
+
     def __init__(self) -> None:
         self._nodes = Budget(NODES_MAX, "more than {limit} values once aliases are expanded, write fewer aliases")
         self._texts = Budget(TEXT_LENGTH_MAX, "more than {limit} characters once aliases are expanded, write less")
 
-    def node(self, node: Node, path: str, depth: int) -> Node:
+    def file(self, root: Node) -> Node:
+        return self._node(root, path="", depth=0)
+
+    def pay(self, nodes: int, node: Node) -> None:
+        """For copies that others make (`extends`)."""
+        self._nodes.pay(nodes, node.place, node.path)
+
+    def _node(self, node: Node, path: str, depth: int) -> Node:
         self._nodes.pay(1, node.place, path)
         if depth > DEPTH_MAX:
             raise refusal(node.place, path, f"nested deeper than {DEPTH_MAX} levels by aliases, write it flatter")
         match node:
             case Scalar():
                 self._texts.pay(len(node.text), node.place, path)
-                return Scalar(node.place, path, node.text, node.plain)
+                return Scalar(node.place, path, node.text, node.plain, node.tag)
             case Sequence():
-                items = (self.node(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(node.items))
-                return Sequence(node.place, path, tuple(items))
+                items = (self._node(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(node.items))
+                return Sequence(node.place, path, tuple(items), node.tag)
             case Mapping():
                 entries = (
-                    Entry(entry.key, entry.key_place, self.node(entry.value, below(path, entry.key), depth + 1))
+                    Entry(entry.key, entry.key_place, self._node(entry.value, below(path, entry.key), depth + 1))
                     for entry in self._merged(node, path, depth).values()
                 )
-                return Mapping(node.place, path, tuple(entries))
+                return Mapping(node.place, path, tuple(entries), node.tag)
 
     def _merged(self, mapping: Mapping, path: str, depth: int) -> dict[str, Entry]:
         own = {entry.key: entry for entry in mapping.entries if entry.key != MERGE_KEY}

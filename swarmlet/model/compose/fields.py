@@ -1,7 +1,8 @@
 """A mapping with fixed keys, held against the key table and then read key by key.
 
 Every key that the table does not support becomes a finding when the mapping is opened, so readers name only what they
-take. `read` keeps a fault of one value as a finding and goes on with the default.
+take, and of the keys without effect those whose values they check. `read` keeps a fault of one value as a finding and
+goes on with the default.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.key_row import Support
 from swarmlet.model.compose.keys import keys_of, remedy_for_unknown, takes_extensions
 from swarmlet.model.compose.marks import Entry, Node, below, shown
+from swarmlet.model.compose.parts import check_parts
 from swarmlet.model.compose.scalars import mapping, sequence
 
 T = TypeVar("T")
@@ -28,7 +30,7 @@ class Fields:
         self._fault: ComposeError | None = None
         for entry in mapping(node).entries:
             try:
-                if self._is_supported(entry):
+                if self._is_accepted(entry):
                     self._values[entry.key] = entry.value
             except ComposeError as error:
                 findings.refuse(error)
@@ -39,7 +41,7 @@ class Fields:
 
     def value(self, key: str) -> Node | None:
         row = keys_of(self._pattern).get(key)
-        assert row is not None and row.support is Support.SUPPORTED, f"{self._pattern}.{key} is not in the key table"
+        assert row is not None and row.support is not Support.REFUSED, f"{self._pattern}.{key} is not in the key table"
         return self._values.get(key)
 
     def read(self, key: str, reader: Callable[[Node], T], default: D) -> T | D:
@@ -62,16 +64,17 @@ class Fields:
         """The error for a key that must be there. A refused key beside it (misspelt, say) is the likelier cause."""
         return self._fault or refused(self.node, message)
 
-    def _is_supported(self, entry: Entry) -> bool:
+    def _is_accepted(self, entry: Entry) -> bool:
         row = keys_of(self._pattern).get(entry.key)
         if row is None:
             self._judge_unknown(entry)
             return False
         if row.support is Support.WARNED:
             self._findings.warn(entry.key_place, below(self.node.path, entry.key), row.doc)
+            check_parts(entry.value, row.path, self._findings)
         if row.support is Support.REFUSED:
             raise self._refused(entry, f"not supported by swarmlet (yet), {row.doc}")
-        return row.support is Support.SUPPORTED
+        return True
 
     def _judge_unknown(self, entry: Entry) -> None:
         if not (entry.key.startswith("x-") and takes_extensions(self._pattern)):

@@ -30,6 +30,16 @@ class Findings:
         if len(self._errors) >= ERRORS_MAX:
             self.raise_first()
 
+    def note(self, error: ComposeError) -> None:
+        """Keeps an error that ended the reading, unless it is one of those kept already."""
+        if error not in self._errors:
+            self._errors.append(error)
+
+    def errors(self) -> tuple[ComposeError, ...]:
+        """In file order; of those at one place and of one message the first."""
+        ordered = sorted(self._errors, key=lambda error: self._order(error.place))
+        return tuple({(error.place, error.message): error for error in reversed(ordered)}.values())[::-1]
+
     @contextmanager
     def collecting(self) -> Iterator[None]:
         """Keeps a `ComposeError` of the block and leaves the block."""

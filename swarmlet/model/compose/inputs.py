@@ -1,8 +1,8 @@
-"""What a Compose file needs from the machine it is deployed from: variables and env files.
+"""What a stack needs from the machine it is deployed from: variables, and files of three kinds.
 
-A client reads these and sends them along, since the file is parsed by an agent on another host. Never raises: what is
-wrong with a file is said once, by `parse_stack`. Env files' paths may hold variables, and env files may name more of
-them, so a client asks again with what it found: `needed_inputs(text, variables, files)`.
+A client reads these and sends them along, since the stack is parsed by an agent on another host. Never raises: what is
+wrong with a file is said once, by `parse_stack`. Paths may hold variables, and files may name more files and more
+variables, so a client asks again with what it found until nothing new is asked for.
 """
 
 from collections.abc import Iterator
@@ -10,48 +10,69 @@ from collections.abc import Mapping as MappingOf
 from contextlib import suppress
 from dataclasses import dataclass
 
+from swarmlet.model.compose.assembly import Assembly, Source
 from swarmlet.model.compose.env_file import variables_of_env_file
 from swarmlet.model.compose.environment import env_files
 from swarmlet.model.compose.errors import ComposeError
-from swarmlet.model.compose.expansion import expand
 from swarmlet.model.compose.findings import Findings
-from swarmlet.model.compose.interpolation import interpolate, variables_in
-from swarmlet.model.compose.marks import Entry, Mapping, Node
+from swarmlet.model.compose.marks import Entry, Mapping, Node, Scalar, Sequence
 from swarmlet.model.compose.scalars import pairs
-from swarmlet.model.compose.source import read_tree
+from swarmlet.model.compose.stack import HOME_VARIABLE
+from swarmlet.model.compose.stored_files import paths_of, variables_of
 
 
 @dataclass(frozen=True, slots=True)
 class NeededInputs:
     variables: frozenset[str] = frozenset()
-    env_files: tuple[str, ...] = ()
-    """Paths as written (relative to the Compose file), variables filled in; each once, in file order."""
+    files: tuple[str, ...] = ()
+    """Texts: other Compose files, env files, label files. Paths as seen from the folder of the (first) Compose file,
+    variables filled in; each once, in the order they are asked for. Some may not exist."""
+    contents: tuple[str, ...] = ()
+    """Files of configs and secrets, whatever is in them."""
 
 
 def needed_inputs(
-    text: str, variables: MappingOf[str, str] | None = None, files: MappingOf[str, str] | None = None
+    text: str,
+    variables: MappingOf[str, str] | None = None,
+    files: MappingOf[str, str] | None = None,
+    overrides: tuple[Source, ...] = (),
 ) -> NeededInputs:
-    """What is known of the file's needs with these variables, and these env files by their path."""
-    try:
-        root = expand(read_tree(text, ""))
-    except ComposeError:
-        return NeededInputs()
-    needed = set(variables_in(root))
+    """What is known of the stack's needs with these variables, and these files by their path."""
+    known_files = files or {}
+    findings = Findings("")
+    assembly = Assembly(known_files, findings)
+    root: Node | None = None
+    # Raised for a file that can't be read, or so full of faults that none of its needs matters.
+    with suppress(ComposeError):
+        root = assembly.stack((Source("", text), *overrides), variables or {})
+    needed, paths = assembly.needs.variables, assembly.needs.files
+    if root is None:
+        return NeededInputs(frozenset(needed), tuple(paths))
     for environment in _of_services(root, "environment"):
         needed.update(_names_without_value(environment))
-    paths = tuple(dict.fromkeys(_env_files(root, variables or {})))
-    for path in paths:
-        needed.update(variables_of_env_file((files or {}).get(path, "")))
-    return NeededInputs(frozenset(needed), paths)
+    own = tuple(dict.fromkeys(_texts(root)))
+    for path in own:
+        needed.update(variables_of_env_file(known_files.get(path, "")))
+    needed.update(variables_of(root))
+    if any(source.startswith("~") for source in _mount_sources(root)):
+        needed.add(HOME_VARIABLE)
+    return NeededInputs(frozenset(needed), tuple(dict.fromkeys((*paths, *own))), paths_of(root))
 
 
-def _env_files(root: Node, variables: MappingOf[str, str]) -> Iterator[str]:
+def _texts(root: Node) -> Iterator[str]:
     findings = Findings("")
-    # Raised only for a file so full of faults that none of its needs matters.
     with suppress(ComposeError):
-        for node in _of_services(interpolate(root, variables, findings), "env_file"):
+        for node in (*_of_services(root, "env_file"), *_of_services(root, "label_file")):
             for file in env_files(node, findings):
                 yield file.path
+
+
+def _mount_sources(root: Node) -> Iterator[str]:
+    for volumes in _of_services(root, "volumes"):
+        for item in volumes.items if isinstance(volumes, Sequence) else ():
+            for node in (item, *_values(item, "source")):
+                if isinstance(node, Scalar):
+                    yield node.text
 
 
 def _names_without_value(environment: Node) -> Iterator[str]:

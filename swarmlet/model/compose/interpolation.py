@@ -14,11 +14,16 @@ from swarmlet.model.compose.marks import Entry, Mapping, Node, Place, Scalar, Se
 from swarmlet.model.compose.template import TemplateError, names, parse_template, render
 
 TEXT_LENGTH_MAX = 4 * 1024 * 1024
-"""Of all rendered values of one file together, in characters."""
+"""Of all rendered values of one stack together, in characters."""
 
 
-def interpolate(root: Node, variables: MappingOf[str, str], findings: Findings) -> Node:
-    return _Interpolation(variables, findings).node(root)
+def text_budget() -> Budget:
+    """For all files of one stack."""
+    return Budget(TEXT_LENGTH_MAX, "more than {limit} characters from variables, write shorter values")
+
+
+def interpolate(root: Node, variables: MappingOf[str, str], findings: Findings, texts: Budget) -> Node:
+    return _Interpolation(variables, findings, texts).node(root)
 
 
 def variables_in(root: Node) -> Iterator[str]:
@@ -43,21 +48,20 @@ def warn_unset(findings: Findings, place: Place, path: str, name: str) -> None:
 
 
 class _Interpolation:
-    def __init__(self, variables: MappingOf[str, str], findings: Findings) -> None:
+    def __init__(self, variables: MappingOf[str, str], findings: Findings, texts: Budget) -> None:
         self._variables = variables
         self._findings = findings
-        message = "more than {limit} characters from variables in this file, write shorter values"
-        self._texts = Budget(TEXT_LENGTH_MAX, message)
+        self._texts = texts
 
     def node(self, node: Node) -> Node:
         match node:
             case Scalar():
                 return self._scalar(node) if "$" in node.text else node
             case Sequence():
-                return Sequence(node.place, node.path, tuple(self.node(item) for item in node.items))
+                return Sequence(node.place, node.path, tuple(self.node(item) for item in node.items), node.tag)
             case Mapping():
                 entries = (Entry(entry.key, entry.key_place, self.node(entry.value)) for entry in node.entries)
-                return Mapping(node.place, node.path, tuple(entries))
+                return Mapping(node.place, node.path, tuple(entries), node.tag)
 
     def _scalar(self, scalar: Scalar) -> Scalar:
         text = ""
@@ -67,7 +71,7 @@ class _Interpolation:
             except TemplateError as error:
                 raise refused(scalar, str(error)) from error
             self._texts.pay(len(text), scalar.place, scalar.path)
-        return Scalar(scalar.place, scalar.path, text, plain=False)
+        return Scalar(scalar.place, scalar.path, text, plain=False, tag=scalar.tag)
 
     def _warn(self, scalar: Scalar, name: str) -> None:
         warn_unset(self._findings, scalar.place, scalar.path, name)

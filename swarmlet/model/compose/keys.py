@@ -41,7 +41,33 @@ def remedy_for_unknown(key: str, pattern: str) -> str:
         row = rows[near[0]]
         if row.support is Support.REFUSED:
             return f"the nearest, {shown(row.key)}, is not supported by swarmlet (yet) either, {row.doc}"
+        if row.part:
+            return f"write {shown(row.key)} instead, or remove it"
         return f"remove it: the nearest, {shown(row.key)}, has no effect either"
     if len(usable) <= LISTED_MAX:
         return f"write {' or '.join(map(shown, usable))} instead, or remove it"
     return "remove it"
+
+
+def _wildcards() -> frozenset[str]:
+    found: set[str] = set()
+    for row in KEYS:
+        parts = row.path.split(".")
+        found.update(".".join(parts[:at]) for at, part in enumerate(parts) if part in ("*", "*[]"))
+    return frozenset(found)
+
+
+_WILDCARDS = _wildcards()
+"""Patterns below which users choose the names."""
+
+
+def is_wildcard(pattern: str) -> bool:
+    """Whether users choose the names of the mapping's keys."""
+    return pattern in _WILDCARDS
+
+
+def below_pattern(pattern: str, key: str) -> str:
+    """The pattern of a mapping's entry."""
+    if pattern in _WILDCARDS:
+        return f"{pattern}.*"
+    return f"{pattern}.{key}" if pattern else key

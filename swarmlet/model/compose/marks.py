@@ -41,6 +41,16 @@ class Kind(StrEnum):
     MAPPING = "a mapping"
 
 
+class Tag(StrEnum):
+    """How a value meets that of an earlier file (`merging`)."""
+
+    MERGE = ""
+    RESET = "!reset"
+    """The key is taken out, its own value does not matter."""
+    OVERRIDE = "!override"
+    """The value replaces the earlier one instead of being merged into it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scalar:
     place: Place
@@ -48,6 +58,7 @@ class Scalar:
     text: str
     plain: bool
     """Written without quotes and without a substituted variable: its text says its type."""
+    tag: Tag = Tag.MERGE
 
     @property
     def kind(self) -> Kind:
@@ -67,6 +78,7 @@ class Sequence:
     place: Place
     path: str
     items: tuple["Node", ...]
+    tag: Tag = Tag.MERGE
 
     @property
     def kind(self) -> Kind:
@@ -87,6 +99,7 @@ class Mapping:
     place: Place
     path: str
     entries: tuple[Entry, ...]
+    tag: Tag = Tag.MERGE
 
     @property
     def kind(self) -> Kind:

@@ -1,7 +1,8 @@
 """Published ports: `[ADDRESS:]PUBLISHED:TARGET[/tcp]`, ranges, and the long form.
 
 A port that nothing publishes would only be documentation, and a port published at a number of the engine's choice
-could not be the same on every node: both are refused with the line to write.
+could not be the same on every node: both are refused with the line to write. Proxies carry TCP: a UDP port is checked
+like any other and then left out, with a warning.
 """
 
 from collections.abc import Callable
@@ -64,13 +65,21 @@ class PortReader:
     def _ports(self, item: Node) -> tuple[PublishedPort, ...]:
         if isinstance(item, Mapping):
             self._count.pay(1, item.place, item.path)
-            return (_long(item, self._findings),)
+            port, protocol = _long(item, self._findings)
+            return (port,) if self._is_carried(protocol, item) else ()
         return self._short(item)
+
+    def _is_carried(self, protocol: str, node: Node) -> bool:
+        if protocol == "tcp":
+            return True
+        message = f"{protocol} is not carried by swarmlet's proxies (yet): this port is left out"
+        self._findings.warn(node.place, node.path, message)
+        return False
 
     def _short(self, node: Node) -> tuple[PublishedPort, ...]:
         written = text(node)
         body, _, protocol = written.partition("/")
-        _check_protocol(node, protocol or "tcp")
+        _protocol(node, protocol or "tcp")
         rest, _, target_text = body.rpartition(":")
         address, _, published_text = rest.rpartition(":")
         targets = _range(node, target_text)
@@ -85,20 +94,22 @@ class PortReader:
             raise refused(node, message)
         host = _address(node, address)
         self._count.pay(len(targets), node.place, node.path)
+        if not self._is_carried(protocol or "tcp", node):
+            return ()
         return tuple(
             PublishedPort(target=target, published=number, host_address=host)
             for number, target in zip(published, targets, strict=True)
         )
 
 
-def _long(node: Node, findings: Findings) -> PublishedPort:
+def _long(node: Node, findings: Findings) -> tuple[PublishedPort, str]:
     fields = Fields(node, _PATTERN, findings)
-    fields.read("protocol", lambda value: _check_protocol(value, text(value)), None)
+    protocol = fields.read("protocol", lambda value: _protocol(value, text(value)), "tcp")
     fields.read("mode", _check_mode, None)
     host = fields.read("host_ip", lambda value: _address(value, text(value)), "")
     target = fields.require("target", port_number, "80")
     published = fields.require("published", port_number, str(target))
-    return PublishedPort(target=target, published=published, host_address=host)
+    return PublishedPort(target=target, published=published, host_address=host), protocol
 
 
 def _range(node: Node, written: str) -> range:
@@ -127,12 +138,10 @@ def _address(node: Node, written: str) -> str:
         raise refused(node, f"{shown(written)} is no IP address, write one like 127.0.0.1 or [::1]") from error
 
 
-def _check_protocol(node: Node, protocol: str) -> None:
-    if protocol == "tcp":
-        return
-    if protocol in ("udp", "sctp"):
-        raise refused(node, f"{protocol} ports are not supported by swarmlet (yet), write tcp or remove the port")
-    raise refused(node, f"{shown(protocol)} is no protocol, write tcp")
+def _protocol(node: Node, protocol: str) -> str:
+    if protocol not in ("tcp", "udp", "sctp"):
+        raise refused(node, f"{shown(protocol)} is no protocol, write tcp")
+    return protocol
 
 
 def _check_mode(node: Node) -> None:

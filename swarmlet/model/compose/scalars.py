@@ -57,6 +57,11 @@ def strings(node: Node) -> tuple[str, ...]:
     return tuple(any_string(item) for item in sequence(node).items)
 
 
+def texts(node: Node) -> tuple[str, ...]:
+    """One value, or a list of them, none empty."""
+    return tuple(string(item) for item in (node.items if isinstance(node, Sequence) else (node,)))
+
+
 def one_of(*choices: str) -> Callable[[Node], str]:
     def reader(node: Node) -> str:
         found = text(node)
@@ -106,6 +111,18 @@ def boolean(findings: Findings) -> Callable[[Node], bool]:
         return value
 
     return reader
+
+
+def permissions(node: Node) -> int:
+    """Octal digits with a 0 in front, or in quotes: Compose's own reader takes 0440 as octal and 440 as decimal."""
+    found = text(node)
+    digits = found.removeprefix("0o")
+    octal = digits.isascii() and digits.isdigit() and len(digits) <= 5 and not set(digits) & set("89")
+    if not octal or int(digits, 8) > 0o7777:
+        raise refused(node, f"{shown(found)} are no permissions, write octal digits like 0440")
+    if node.kind is Kind.INTEGER and not found.startswith("0"):
+        raise refused(node, f"{found} is decimal and means other permissions than it seems, write 0{digits}")
+    return int(digits, 8)
 
 
 def duration(node: Node) -> float:

@@ -1,21 +1,29 @@
 """One service of a Compose file: its template and how many tasks are made of it."""
 
+import functools
+import re
 import shlex
 from collections.abc import Callable
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 
 from swarmlet.model.compose.capabilities import read_capabilities
 from swarmlet.model.compose.dependencies import Dependency, read_dependencies
-from swarmlet.model.compose.deploy import Deploy, read_deploy
+from swarmlet.model.compose.deploy import Deploy, read_deploy, with_older_keys
 from swarmlet.model.compose.environment import EnvironmentReader
 from swarmlet.model.compose.errors import refused
-from swarmlet.model.compose.fields import Fields
+from swarmlet.model.compose.fields import Fields, each
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.health import Extension, read_extension, read_health_check
+from swarmlet.model.compose.limits import read_pull_policy
 from swarmlet.model.compose.marks import Mapping, Node, Sequence, is_null, shown
-from swarmlet.model.compose.mounts import MountReader
+from swarmlet.model.compose.mounts import MountReader, WrittenMount
+from swarmlet.model.compose.networks import check_named
+from swarmlet.model.compose.options import read_options
 from swarmlet.model.compose.ports import PortReader, WrittenPort
 from swarmlet.model.compose.scalars import any_string, boolean, duration, pairs, string, strings, text
+from swarmlet.model.compose.stored_files import Stored, StoredFiles, WrittenFile, distinct
+from swarmlet.model.container import FileMount, PullPolicy
 from swarmlet.model.spec import DependencyCondition, RestartCondition, RestartPolicy, ServiceSpec, TaskTemplate
 
 PATTERN = "services.*"
@@ -39,22 +47,38 @@ class WrittenService:
     deploy: Deploy
     ports: tuple[WrittenPort, ...]
     dependencies: tuple[Dependency, ...]
+    profiles: frozenset[str] = frozenset()
+    unbuilt: Node | None = None
+    """Its `build`, where no image is named: one of the name that Compose would give it has to be there."""
 
     def spec(self, depends_on: dict[str, DependencyCondition]) -> ServiceSpec:
         return ServiceSpec(
             name=self.name,
             template=self.template,
             mode=self.deploy.mode,
-            replicas=self.deploy.replicas,
+            replicas=1 if self.deploy.replicas is None else self.deploy.replicas,
             depends_on=depends_on,
         )
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """What services may refer to by name, beside volumes."""
+
+    stored: StoredFiles
+    files: MappingOf[str, MappingOf[str, Stored | None]]
+    """Configs and secrets, by `configs` or `secrets` and then by name."""
+    networks: frozenset[str] | None
+    """None where the declarations could not be read and nothing can be said."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceReader:
+    stack: str
     environment: EnvironmentReader
     mounts: MountReader
     ports: PortReader
+    declared: Declared
     findings: Findings
 
     def read(self, name: str, node: Node) -> WrittenService:
@@ -62,12 +86,41 @@ class ServiceReader:
         findings = self.findings
         fields = Fields(node, PATTERN, findings)
         deploy = fields.read("deploy", lambda value: read_deploy(value, findings), Deploy())
+        deploy = with_older_keys(fields, deploy, findings)
         ports = fields.read("ports", self.ports.read, ())
         dependencies = fields.read("depends_on", lambda value: read_dependencies(value, findings), ())
-        template = self._template(fields, deploy, ports)
-        return WrittenService(name, template, deploy, ports, dependencies)
+        profiles = fields.read("profiles", lambda value: frozenset(each(value, _profile, findings)), frozenset())
+        self._check_without_effect(fields)
+        build = fields.value("build") if not fields.has("image") else None
+        image = f"{self.stack}-{name}" if build else fields.require("image", _image, "registry.example/name:tag")
+        template = self._template(image, fields, deploy, ports)
+        return WrittenService(name, template, deploy, ports, dependencies, profiles, build)
 
-    def _template(self, fields: Fields, deploy: Deploy, ports: tuple[WrittenPort, ...]) -> TaskTemplate:
+    def _check_without_effect(self, fields: Fields) -> None:
+        """Values that are wrong are wrong, whether or not the key has an effect."""
+        fields.read("container_name", string, "")
+        fields.read("platform", string, "")
+        fields.read("runtime", string, "")
+        fields.read("attach", boolean(self.findings), True)
+        fields.read("expose", lambda node: each(node, text, self.findings), ())
+        fields.read("links", lambda node: each(node, string, self.findings), ())
+        networks = self.declared.networks
+        if networks is not None:
+            fields.read("networks", lambda node: check_named(node, networks, self.findings), None)
+
+    def _files(self, fields: Fields, mounts: tuple[WrittenMount, ...]) -> tuple[FileMount, ...]:
+        stored = self.declared.stored
+        written = tuple(
+            file
+            for kind in ("configs", "secrets")
+            for file in fields.read(kind, functools.partial(self._of_kind, stored, kind), ())
+        )
+        return distinct(written, {item.mount.target: item.node.place.line for item in mounts}, self.findings)
+
+    def _of_kind(self, stored: StoredFiles, kind: str, node: Node) -> tuple[WrittenFile, ...]:
+        return stored.mounts(node, self.declared.files.get(kind, {}), kind)
+
+    def _template(self, image: str, fields: Fields, deploy: Deploy, ports: tuple[WrittenPort, ...]) -> TaskTemplate:
         findings = self.findings
         extension = fields.read("x-swarmlet", lambda value: read_extension(value, findings), Extension())
         health_check = None
@@ -75,7 +128,7 @@ class ServiceReader:
             health_check = read_health_check(fields.value("healthcheck"), extension, findings)
         mounts = fields.read("volumes", self.mounts.volumes, ()) + fields.read("tmpfs", self.mounts.tmpfs, ())
         return TaskTemplate(
-            image=fields.require("image", _image, "registry.example/name:tag"),
+            image=image,
             entrypoint=fields.read("entrypoint", _command, None),
             command=fields.read("command", _command, None),
             environment={
@@ -85,8 +138,11 @@ class ServiceReader:
             ports=tuple(written.port for written in ports),
             mounts=self.mounts.distinct(mounts),
             health_check=health_check,
-            labels=fields.read("labels", _labels, {}),
-            restart=fields.read("restart", _restart, RestartPolicy()),
+            labels={
+                **fields.read("label_file", self._labels_of_files, {}),
+                **fields.read("labels", _labels, {}),
+            },
+            restart=deploy.restart or fields.read("restart", _restart, RestartPolicy()),
             stop_grace_period_s=fields.read("stop_grace_period", duration, 10.0),
             user=fields.read("user", string, ""),
             working_dir=fields.read("working_dir", _working_dir, ""),
@@ -95,10 +151,26 @@ class ServiceReader:
             cap_drop=fields.read("cap_drop", self._capabilities(), ()),
             limits=deploy.limits,
             reservations=deploy.reservations,
+            pull_policy=fields.read("pull_policy", read_pull_policy(findings), PullPolicy.MISSING),
+            options=read_options(fields, findings),
+            files=self._files(fields, mounts),
         )
+
+    def _labels_of_files(self, node: Node) -> dict[str, str]:
+        labels = self.environment.of_label_files(node)
+        if any(name.startswith(RESERVED_LABELS) for name in labels):
+            raise refused(node, f"labels of {RESERVED_LABELS}* are swarmlet's own, write other names there")
+        return labels
 
     def _capabilities(self) -> Callable[[Node], tuple[str, ...]]:
         return lambda node: read_capabilities(node, self.findings)
+
+
+def _profile(node: Node) -> str:
+    found = string(node)
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", found):
+        raise refused(node, f"{shown(found)} is no name for a profile, write letters, digits and _ . -")
+    return found
 
 
 def _image(node: Node) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import yaml
 
 from swarmlet.model.compose.errors import ComposeError, refusal
-from swarmlet.model.compose.marks import Entry, Mapping, Node, Place, Scalar, Sequence, shown
+from swarmlet.model.compose.marks import Entry, Mapping, Node, Place, Scalar, Sequence, Tag, shown
 
 FILE_BYTES_MAX = 1024 * 1024
 """A hundred times the largest Compose file people write by hand."""
@@ -21,6 +21,7 @@ MERGE_KEY = "<<"
 _YAML_TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset(_YAML_TAG + name for name in ("int", "float", "bool", "null", "merge"))
 _STRING_TAGS = frozenset({"!", _YAML_TAG + "str"})
+_MERGE_TAGS = {tag.value: tag for tag in (Tag.RESET, Tag.OVERRIDE)}
 _COLLECTION_TAGS = frozenset({"!", _YAML_TAG + "seq", _YAML_TAG + "map"})
 # libyaml is some twenty times faster and part of PyYAML's wheels; the pure loader reads the same.
 _Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -74,11 +75,11 @@ class _Source:
             case yaml.ScalarEvent():
                 node = self._scalar(event)
             case yaml.SequenceStartEvent():
-                self._check_collection_tag(event)
-                node = Sequence(self._place(event), "", tuple(self._items(depth)))
+                tag = self._collection_tag(event)
+                node = Sequence(self._place(event), "", tuple(self._items(depth)), tag)
             case yaml.MappingStartEvent():
-                self._check_collection_tag(event)
-                node = Mapping(self._place(event), "", tuple(self._entries(depth)))
+                tag = self._collection_tag(event)
+                node = Mapping(self._place(event), "", tuple(self._entries(depth)), tag)
             case _:
                 raise AssertionError(f"unexpected YAML event {event}")
         if event.anchor is not None:
@@ -96,17 +97,25 @@ class _Source:
         tag = event.tag
         if tag is None:
             return Scalar(self._place(event), "", event.value, plain=not event.style)
+        if tag in _MERGE_TAGS:
+            return Scalar(self._place(event), "", event.value, not event.style, _MERGE_TAGS[tag])
         if tag not in _PLAIN_TAGS and tag not in _STRING_TAGS:
             raise self._refused(event, f"the tag {shown(tag)} has no meaning here, remove it")
         return Scalar(self._place(event), "", event.value, plain=tag in _PLAIN_TAGS)
 
-    def _check_collection_tag(self, event: yaml.CollectionStartEvent) -> None:
-        if event.tag is not None and event.tag not in _COLLECTION_TAGS:
+    def _collection_tag(self, event: yaml.CollectionStartEvent) -> Tag:
+        if event.tag is None or event.tag in _COLLECTION_TAGS:
+            return Tag.MERGE
+        if event.tag not in _MERGE_TAGS:
             raise self._refused(event, f"the tag {shown(event.tag)} has no meaning here, remove it")
+        return _MERGE_TAGS[event.tag]
 
     def _items(self, depth: int) -> Iterator[Node]:
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            yield self._node(event, depth + 1)
+            item = self._node(event, depth + 1)
+            if item.tag is not Tag.MERGE:
+                raise self._refused(event, f"the tag {item.tag} belongs before the value of a key, write it there")
+            yield item
 
     def _entries(self, depth: int) -> Iterator[Entry]:
         seen: dict[str, int] = {}

@@ -9,7 +9,7 @@ from collections.abc import Mapping as MappingOf
 from swarmlet.model.compose.errors import refusal, refused
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
-from swarmlet.model.compose.marks import Entry, Node, below, is_null, shown
+from swarmlet.model.compose.marks import Entry, Mapping, Node, below, is_null, shown
 from swarmlet.model.compose.scalars import boolean, mapping, one_of, string
 
 VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}")
@@ -34,8 +34,14 @@ def _full_name(entry: Entry, path: str, stack: str, findings: Findings) -> str:
         return f"{stack}_{entry.key}"
     fields = Fields(entry.value, "volumes.*", findings)
     fields.read("driver", one_of("local"), "local")
-    external = fields.read("external", boolean(findings), False)
+    external = fields.read("external", lambda node: _external(node, findings), False)
     return fields.read("name", _volume_name, entry.key if external else f"{stack}_{entry.key}")
+
+
+def _external(node: Node, findings: Findings) -> bool:
+    if isinstance(node, Mapping):
+        raise Fields(node, "volumes.*.external", findings).lack("must be true or false, write 'external: true'")
+    return boolean(findings)(node)
 
 
 def _volume_name(node: Node) -> str:

@@ -7,19 +7,24 @@ Rules:
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swarmlet.model.container import ContainerOptions
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Endpoint
 from swarmlet.model.spec import Mount, MountKind, Resources
-from swarmlet.runtime.interface import LOG_BYTES_MAX, ContainerSpec, identity_labels, target_ports
+from swarmlet.runtime.interface import ContainerSpec, identity_labels, target_ports
+from swarmlet.runtime.podman.container_options import options_payload
 
 PORTS_LABEL = "io.swarmlet.ports"
 CPU_PERIOD_US = 100_000
 
 
-def container_payload(spec: ContainerSpec, cluster: str, node: NodeId, network: str) -> dict[str, Any]:
+def container_payload(
+    spec: ContainerSpec, cluster: str, node: NodeId, network: str, files: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """`files` are the mounts of configs and secrets, as the engine takes them."""
     template = spec.template
     ports = ",".join(str(port) for port in target_ports(template))
     payload: dict[str, Any] = {
@@ -27,18 +32,19 @@ def container_payload(spec: ContainerSpec, cluster: str, node: NodeId, network: 
         "image": template.image,
         "env": {**template.environment, **spec.environment},
         "labels": {**identity_labels(cluster, node, spec), PORTS_LABEL: ports},
-        "mounts": [_mount(mount) for mount in template.mounts if mount.kind is not MountKind.VOLUME],
+        "mounts": [
+            *(_mount(mount) for mount in template.mounts if mount.kind is not MountKind.VOLUME),
+            *files,
+        ],
         "volumes": [_volume(mount) for mount in template.mounts if mount.kind is MountKind.VOLUME],
         "read_only_filesystem": template.read_only,
         "cap_add": list(template.cap_add),
         "cap_drop": list(template.cap_drop),
-        "netns": {"nsmode": "bridge"},
-        "Networks": {network: {}},
-        "resource_limits": _limits(template.limits),
+        "resource_limits": _limits(template.limits, template.options),
         "restart_policy": "no",
         "healthconfig": {"Test": ["NONE"]},
-        "log_configuration": {"driver": "k8s-file", "size": LOG_BYTES_MAX},
         "stop_timeout": math.ceil(template.stop_grace_period_s),
+        **options_payload(template.options, network),
     }
     if template.entrypoint is not None:
         payload["entrypoint"] = list(template.entrypoint)
@@ -60,9 +66,11 @@ def endpoints_at(address: str, labels: Mapping[str, str]) -> tuple[Endpoint, ...
 def _mount(mount: Mount) -> dict[str, Any]:
     access = "ro" if mount.read_only else "rw"
     if mount.kind is MountKind.BIND:
-        return {"type": "bind", "source": mount.source, "destination": mount.target, "options": ["rbind", access]}
+        options = ["rbind", access, *([mount.propagation] if mount.propagation else [])]
+        return {"type": "bind", "source": mount.source, "destination": mount.target, "options": options}
     size = [f"size={mount.size_bytes}"] if mount.size_bytes else []
-    return {"type": "tmpfs", "source": "tmpfs", "destination": mount.target, "options": [access, *size]}
+    mode = [f"mode={mount.mode:04o}"] if mount.mode else []
+    return {"type": "tmpfs", "source": "tmpfs", "destination": mount.target, "options": [access, *size, *mode]}
 
 
 def _volume(mount: Mount) -> dict[str, Any]:
@@ -71,10 +79,17 @@ def _volume(mount: Mount) -> dict[str, Any]:
     return {**name, "Dest": mount.target, "Options": ["ro" if mount.read_only else "rw"]}
 
 
-def _limits(limits: Resources) -> dict[str, Any]:
+def _limits(limits: Resources, options: ContainerOptions) -> dict[str, Any]:
     wanted: dict[str, Any] = {}
+    cpu: dict[str, Any] = {}
     if limits.cpus:
-        wanted["cpu"] = {"period": CPU_PERIOD_US, "quota": round(limits.cpus * CPU_PERIOD_US)}
+        cpu |= {"period": CPU_PERIOD_US, "quota": round(limits.cpus * CPU_PERIOD_US)}
+    if options.cpu_shares:
+        cpu["shares"] = options.cpu_shares
+    if options.cpuset:
+        cpu["cpus"] = options.cpuset
+    if cpu:
+        wanted["cpu"] = cpu
     if limits.memory_bytes:
         wanted["memory"] = {"limit": limits.memory_bytes}
     if limits.pids:

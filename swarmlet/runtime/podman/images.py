@@ -1,8 +1,13 @@
-"""Images on the engine: known ones cost nothing, missing ones are pulled once however many tasks wait for them."""
+"""Images on the engine: known ones cost nothing, missing ones are pulled once however many tasks wait for them.
+
+With the policy `always` the registry is asked each time, by one pull for all that wait at that moment; what is here
+already is not fetched again, only compared.
+"""
 
 import asyncio
 import time
 
+from swarmlet.model.container import PullPolicy
 from swarmlet.runtime.interface import ImageUnavailable
 from swarmlet.runtime.podman.engine import Engine, EngineRefused
 from swarmlet.runtime.podman.streams import EngineStreams, json_lines
@@ -18,16 +23,16 @@ class Images:
         self._engine = engine
         self._streams = streams
         self._known_until: dict[str, float] = {}
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._under_way: dict[tuple[str, PullPolicy], asyncio.Task[None]] = {}
 
-    async def ensure(self, image: str) -> None:
-        if self._known_until.get(image, 0.0) > time.monotonic():
+    async def ensure(self, image: str, policy: PullPolicy) -> None:
+        if policy is not PullPolicy.ALWAYS and self._known_until.get(image, 0.0) > time.monotonic():
             return
-        task = self._under_way.get(image)
+        task = self._under_way.get((image, policy))
         if task is None:
-            task = asyncio.create_task(self._fetch(image))
-            self._under_way[image] = task
-            task.add_done_callback(lambda done: self._finished(image, done))
+            task = asyncio.create_task(self._fetch(image, policy))
+            self._under_way[image, policy] = task
+            task.add_done_callback(lambda done: self._finished(image, policy, done))
         await asyncio.shield(task)
 
     def forget(self, image: str) -> None:
@@ -40,18 +45,21 @@ class Images:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _finished(self, image: str, task: asyncio.Task[None]) -> None:
-        del self._under_way[image]
+    def _finished(self, image: str, policy: PullPolicy, task: asyncio.Task[None]) -> None:
+        del self._under_way[image, policy]
         if not task.cancelled() and task.exception() is None:
             if len(self._known_until) >= IMAGES_KNOWN_MAX:
                 self._known_until.clear()
             self._known_until[image] = time.monotonic() + KNOWN_FOR_S
 
-    async def _fetch(self, image: str) -> None:
+    async def _fetch(self, image: str, policy: PullPolicy) -> None:
         try:
-            reply = await self._engine.call("GET", f"/images/{image}/exists", accept=(404,))
-            if reply.status != 404:
-                return
+            if policy is not PullPolicy.ALWAYS:
+                reply = await self._engine.call("GET", f"/images/{image}/exists", accept=(404,))
+                if reply.status != 404:
+                    return
+            if policy is PullPolicy.NEVER:
+                raise ImageUnavailable(image, "it is not on this node, and its pull policy is never")
             async with asyncio.timeout(PULL_TIMEOUT_S):
                 await self._pull(image)
         except TimeoutError:

@@ -15,6 +15,7 @@ from typing import Any
 from swarmlet.model.ids import TaskId
 from swarmlet.runtime.interface import TASK_LABEL, ContainerEvent, ContainerId, ContainerState, EventKind
 
+LOOPBACK = "127.0.0.1"
 _NEVER_YEAR = 1
 """Go's zero time is in the year 1."""
 
@@ -61,9 +62,15 @@ def look_of(inspected: Mapping[str, Any]) -> Look:
         exit_code=int(state["ExitCode"]) if seen is ContainerState.EXITED else None,
         started_at=wall_time(state["StartedAt"]),
         pid=int(state["Pid"]),
-        address=addresses[0] if addresses else "",
+        address=addresses[0] if addresses else _address_without_network(inspected),
         stop_signal=int(stop_signal),
     )
+
+
+def _address_without_network(inspected: Mapping[str, Any]) -> str:
+    """A container in its host's own network answers where the host does."""
+    mode = (inspected.get("HostConfig") or {}).get("NetworkMode")
+    return LOOPBACK if mode == "host" else ""
 
 
 def wall_time(text: str) -> float | None:

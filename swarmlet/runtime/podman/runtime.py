@@ -11,8 +11,10 @@ import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from swarmlet.model.container import PullPolicy
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.spec import MountKind, Resources
 from swarmlet.runtime.host import host_capacity
@@ -37,6 +39,7 @@ from swarmlet.runtime.interface import (
 from swarmlet.runtime.podman.container_spec import container_payload, endpoints_at
 from swarmlet.runtime.podman.engine import RUNTIME_NAME, Engine, EngineRefused, Params, Reply
 from swarmlet.runtime.podman.exec_monitors import ExecMonitors
+from swarmlet.runtime.podman.files import TaskFiles
 from swarmlet.runtime.podman.images import Images
 from swarmlet.runtime.podman.ledger import Look, state_of
 from swarmlet.runtime.podman.logs import log_lines
@@ -49,8 +52,15 @@ KILL_WITHIN_S = 30.0
 
 class PodmanRuntime:
     def __init__(
-        self, socket_url: str, cluster: str, node_id: NodeId, workers: int = 4, network: str = "podman"
+        self,
+        socket_url: str,
+        cluster: str,
+        node_id: NodeId,
+        files_dir: Path,
+        workers: int = 4,
+        network: str = "podman",
     ) -> None:
+        """`files_dir` is for configs and secrets; it belongs to this node alone."""
         self._cluster = cluster
         self._node_id = node_id
         self._network = network
@@ -58,17 +68,35 @@ class PodmanRuntime:
         self._streams = EngineStreams(socket_url)
         self._exec_monitors = ExecMonitors()
         self._images = Images(self._engine, self._streams)
+        self._files = TaskFiles(files_dir)
+        self._files_swept = False
+        self._creating: set[TaskId] = set()
         self._observer = Observer(self._engine, self._streams, self._is_ours, cluster)
 
     @property
     def name(self) -> str:
         return RUNTIME_NAME
 
-    async def ensure_image(self, image: str) -> None:
-        await self._images.ensure(image)
+    async def ensure_image(self, image: str, policy: PullPolicy = PullPolicy.MISSING) -> None:
+        await self._images.ensure(image, policy)
 
     async def create(self, spec: ContainerSpec) -> ContainerId:
-        payload = container_payload(spec, self._cluster, self._node_id, self._network)
+        files = spec.template.files
+        if not files:
+            return await self._create(spec)
+        self._creating.add(spec.task)
+        try:
+            await asyncio.to_thread(self._files.write, spec.task, files)
+            return await self._create(spec)
+        except ContainerFailed:
+            await self._forget_files(spec.task)
+            raise
+        finally:
+            self._creating.discard(spec.task)
+
+    async def _create(self, spec: ContainerSpec) -> ContainerId:
+        mounts = self._files.mounts(spec.task, spec.template.files)
+        payload = container_payload(spec, self._cluster, self._node_id, self._network, mounts)
         try:
             reply = await self._engine.call("POST", "/containers/create", body=payload)
         except EngineRefused as refused:
@@ -102,11 +130,15 @@ class PodmanRuntime:
             raise ContainerFailed(f"container {container_id[:12]} did not end within {KILL_WITHIN_S:g} s of SIGKILL")
 
     async def remove(self, container_id: ContainerId) -> None:
+        known = self._observer.ledger.last(container_id)
         with suppress(NoSuchContainer):
             await self.kill(container_id)
+            known = self._observer.ledger.last(container_id) or known
             params: Params = {"force": True, "timeout": 0, "volumes": True}
             await self._call(container_id, "DELETE", f"/containers/{container_id}", params)
             await self._observer.look(container_id)
+        if known is not None:
+            await self._forget_files(known.task)
 
     async def list(self) -> list[Container]:
         labels = [f"{CLUSTER_LABEL}={self._cluster}", f"{NODE_LABEL}={self._node_id}"]
@@ -117,6 +149,7 @@ class PodmanRuntime:
             # Podman refuses the whole list for one container whose files are damaged: nothing is known then.
             raise RuntimeUnavailable(RUNTIME_NAME, refused.message) from None
         rows = [row for row in reply.json() or [] if self._is_ours(row.get("Labels") or {})]
+        await self._sweep_files({TaskId((row.get("Labels") or {})[TASK_LABEL]) for row in rows})
         vanished = self._observer.ledger.known() - {ContainerId(row["Id"]) for row in rows}
         found = await asyncio.gather(*(self._seen(row) for row in rows), *(self._vanished(one) for one in vanished))
         return [container for container in found if container is not None]
@@ -167,6 +200,15 @@ class PodmanRuntime:
 
     def _is_ours(self, labels: dict[str, str]) -> bool:
         return labels.get(CLUSTER_LABEL) == self._cluster and labels.get(NODE_LABEL) == self._node_id
+
+    async def _forget_files(self, task: TaskId) -> None:
+        await asyncio.to_thread(self._files.remove, task)
+
+    async def _sweep_files(self, tasks: set[TaskId]) -> None:
+        """Once: what an agent that was killed between writing files and making the container left behind."""
+        if not self._files_swept:
+            self._files_swept = True
+            await asyncio.to_thread(self._files.keep_only, tasks | self._creating)
 
     async def _call(
         self,

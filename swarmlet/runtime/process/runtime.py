@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from swarmlet.model.container import PullPolicy
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Endpoint
 from swarmlet.model.spec import Resources
@@ -74,7 +75,8 @@ class ProcessRuntime:
     def name(self) -> str:
         return "process"
 
-    async def ensure_image(self, image: str) -> None:
+    async def ensure_image(self, image: str, policy: PullPolicy = PullPolicy.MISSING) -> None:
+        """Nothing is ever fetched, whatever the policy."""
         image_folder(self._images, image)
 
     async def create(self, spec: ContainerSpec) -> ContainerId:
@@ -105,7 +107,7 @@ class ProcessRuntime:
     async def stop(self, container_id: ContainerId, grace_s: float) -> None:
         held = self._find(container_id)
         if held.running and grace_s > 0:
-            _signal_group(held, signal.SIGTERM)
+            _signal_group(held, held.spec.template.options.stop_signal or signal.SIGTERM)
             if await _ended_within(held, grace_s):
                 return
         await self.kill(container_id)
@@ -238,7 +240,7 @@ def _launch(argv: tuple[str, ...], environment: dict[str, str]) -> str:
     return " ".join(done.stdout.decode(errors="replace").split()) or "its supervisor ended without a word"
 
 
-def _signal_group(held: _Held, number: signal.Signals) -> None:
+def _signal_group(held: _Held, number: int) -> None:
     if held.run is not None and held.run.process.alive:
         try:
             os.killpg(held.run.process.pid, number)
