@@ -52,7 +52,7 @@ class LeaderCalls:
         self._changed.set()
 
     async def call(
-        self, method: str, body: bytes, locally: Callable[[bytes], asyncio.Future[bytes]], timeout_s: float
+        self, method: str, body: bytes, locally: Callable[[], asyncio.Future[bytes]], timeout_s: float
     ) -> bytes:
         """The leader's answer, from `locally` where this peer leads. Raises `NoLeader`, and what the leader raised."""
         deadline = time.monotonic() + timeout_s
@@ -79,9 +79,9 @@ class LeaderCalls:
         raise NoLeader(timeout_s, last)
 
     async def _ask(
-        self, leader: NodeId, method: str, body: bytes, locally: Callable[[bytes], asyncio.Future[bytes]]
+        self, leader: NodeId, method: str, body: bytes, locally: Callable[[], asyncio.Future[bytes]]
     ) -> bytes:
-        answer = locally(body) if leader == self._node_id else await self._network.begin_call(leader, method, body)
+        answer = locally() if leader == self._node_id else await self._network.begin_call(leader, method, body)
         self._asked.add(answer)
         try:
             return await answer
