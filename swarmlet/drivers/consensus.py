@@ -176,6 +176,7 @@ class Consensus:
             group.create_task(self._keeper.run())
             while self._failure is None:
                 self._post(Tick())
+                self._leader_calls.expire()
                 await asyncio.sleep(TICK_S)
             raise self._failure
 
@@ -189,9 +190,12 @@ class Consensus:
         if transaction.request is not None:
             result = await self._submit(transaction, timeout_s)
         else:
-            with self._sessions.borrow() as request:
+            request = self._sessions.take()
+            try:
                 named = Transaction(transaction.compares, transaction.operations, request, transaction.reason)
                 result = await self._submit(named, timeout_s)
+            finally:
+                self._sessions.give_back(request)
         await self._wait_applied(self._machine.revision_reached, result.revision, timeout_s)
         return result
 
