@@ -17,6 +17,7 @@ import structlog
 import uvloop
 
 import swarmlet
+from swarmlet import interpreter
 from swarmlet.api.peer import Peer
 from swarmlet.api.server import make_app, serve
 from swarmlet.config import Config, advertised_address, check_addresses, check_data_dir
@@ -56,9 +57,6 @@ from swarmlet.transport import DatagramEndpoint, PeerNetwork
 
 NODE_LOGS = "node.logs"
 LEADER_RETRY_S = 0.2
-SWITCH_INTERVAL_S = 0.0005
-"""How long a thread holds the interpreter while others want it. The one that syncs the log needs it for microseconds
-between its calls of SQLite; with Python's own 5 ms a busy event loop delays every write by several times that."""
 HANDOVER_S = 1.0
 """A leader that stops waits so long for another one to take over."""
 
@@ -72,7 +70,7 @@ def run_agent(config: Config) -> int:
     ring = _given_ring(config)
     token = load_token(config.api.token_file) if config.api.token_file else None
     configure_logging(config.log.level, config.log.format)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    interpreter.tune()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(config, ring, token))
@@ -116,6 +114,7 @@ async def _run(config: Config, ring: KeyRing | None, token: str | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Agent.opened(config, ring, token) as agent:
+        interpreter.settle()
         await agent.run(stop)
 
 

@@ -19,6 +19,7 @@ class Row:
     met: bool | None = None
     """None where no bar is set."""
     samples: list[float] = field(default_factory=list)
+    peer_samples: list[float] = field(default_factory=list)
 
 
 def row(
@@ -45,6 +46,35 @@ def ratio_row(name: str, samples: list[float], peer: str, peer_samples: list[flo
     value = statistics.median(ratios)
     return Row(
         name, round(value, 3), "×", peer, 1.0, f"≤ {at_most:g} ×", value <= at_most, [round(one, 3) for one in ratios]
+    )
+
+
+def compared_row(
+    name: str, samples: list[float], unit: str, peer: str, peer_samples: list[float], *,
+    at_least: float | None = None, at_least_ratio: float | None = None, at_most_ratio: float | None = None,
+) -> Row:  # fmt: skip
+    """A row of medians beside the peer's; a bar is on the value itself, or on its ratio to the peer's."""
+    value = statistics.median(samples)
+    peer_value = statistics.median(peer_samples) if peer_samples else None
+    bar, met = "", None
+    if at_least is not None:
+        bar, met = f"≥ {at_least:g} {unit}", value >= at_least
+    elif peer_value:
+        ratio = value / peer_value
+        if at_least_ratio is not None:
+            bar, met = f"≥ {at_least_ratio:g} ×", ratio >= at_least_ratio
+        elif at_most_ratio is not None:
+            bar, met = f"≤ {at_most_ratio:g} ×", ratio <= at_most_ratio
+    return Row(
+        name,
+        round(value, 3),
+        unit,
+        peer if peer_value is not None else "",
+        round(peer_value, 3) if peer_value is not None else None,
+        bar,
+        met,
+        [round(sample, 3) for sample in samples],
+        [round(sample, 3) for sample in peer_samples],
     )
 
 

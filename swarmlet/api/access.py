@@ -7,6 +7,7 @@ one that changes something must not come from another origin.
 
 import hmac
 import ipaddress
+from functools import lru_cache
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -45,6 +46,7 @@ def _check_local(request: web.Request) -> None:
         raise web.HTTPForbidden(text="without a token the API takes no changes from web pages")
 
 
+@lru_cache(256)
 def _is_local(host: str) -> bool:
     name = host.rsplit(":", 1)[0].strip("[]") if not host.endswith("]") else host.strip("[]")
     if name == "localhost":

@@ -65,6 +65,8 @@ async def read(request: web.Request) -> views.Moment:
 
 async def ensure_consistency(request: web.Request, peer: Peer) -> None:
     """After it, this peer's replica is as fresh as the request demands."""
+    if not request.query_string:
+        return
     consistency = request.query.get("consistency", "local")
     if consistency == "linearizable":
         await peer.consensus.barrier()

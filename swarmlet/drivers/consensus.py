@@ -10,7 +10,7 @@ The rules of this shell:
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 import structlog
@@ -177,6 +177,7 @@ class Consensus:
             group.create_task(self._keeper.run())
             while self._failure is None:
                 self._post(Tick())
+                self._leader_calls.expire()
                 await asyncio.sleep(TICK_S)
             raise self._failure
 
@@ -187,17 +188,22 @@ class Consensus:
         took it in time; it is then unknown whether it will be applied. Raises the store's limit errors at once.
         A transaction that carries a request id of its own is its client's to repeat; others get one here.
         """
-        check_transaction(transaction)
         if transaction.request is not None:
             result = await self._submit(transaction, timeout_s)
         else:
-            with self._sessions.borrow() as request:
-                result = await self._submit(replace(transaction, request=request), timeout_s)
+            request = self._sessions.take()
+            try:
+                named = Transaction(transaction.compares, transaction.operations, request, transaction.reason)
+                result = await self._submit(named, timeout_s)
+            finally:
+                self._sessions.give_back(request)
         await self._wait_applied(self._machine.revision_reached, result.revision, timeout_s)
         return result
 
     async def _submit(self, transaction: Transaction, timeout_s: float) -> TransactionResult:
-        answer = await self._leader_calls.call(SUBMIT, encode_transaction(transaction), self._propose, timeout_s)
+        body = encode_transaction(transaction)
+        check_transaction(transaction, len(body))
+        answer = await self._leader_calls.call(SUBMIT, body, lambda: self._propose(transaction, body), timeout_s)
         return decode_result(answer)
 
     async def barrier(self, timeout_s: float = 5.0) -> int:
@@ -220,15 +226,19 @@ class Consensus:
     # As the leader, for itself and for others
 
     def _on_submit(self, _sender: NodeId, body: bytes) -> asyncio.Future[bytes]:
-        return self._propose(body)
-
-    def _on_read_index(self, _sender: NodeId, body: bytes) -> asyncio.Future[bytes]:
-        return self._read_index(body)
-
-    def _propose(self, body: bytes) -> asyncio.Future[bytes]:
-        """Raises what is wrong with it; the future gets the result once it is applied, or `NotTaken`."""
+        """Raises what is wrong with it."""
         transaction = decode_transaction(body)
         check_transaction(transaction, len(body))
+        return self._propose(transaction, body)
+
+    def _on_read_index(self, _sender: NodeId, _body: bytes) -> asyncio.Future[bytes]:
+        return self._read_index()
+
+    def _propose(self, transaction: Transaction, body: bytes) -> asyncio.Future[bytes]:
+        """The future gets the result once it is applied, or `NotTaken`. `body` is the transaction as bytes.
+
+        Raises what the store has no room for.
+        """
         growth_bytes = self.room.take(self.store, transaction)
         proposal = self._new_proposal(transaction)
         if growth_bytes:
@@ -243,7 +253,7 @@ class Consensus:
         self._proposing[self._request] = proposal
         return proposal
 
-    def _read_index(self, _body: bytes) -> asyncio.Future[bytes]:
+    def _read_index(self) -> asyncio.Future[bytes]:
         self._request += 1
         ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._reading[self._request] = ready
@@ -251,7 +261,7 @@ class Consensus:
         return ready
 
     async def _wait_applied(self, mark: Watermark, value: int, timeout_s: float) -> None:
-        if not await mark.reach(value, timeout_s):
+        if mark.value < value and not await mark.reach(value, timeout_s):
             raise NoLeader(timeout_s, "the write is committed, but this peer has not caught up with it")
 
     # The core's effects

@@ -38,12 +38,14 @@ class _Interrupted(SwarmletError):
 
 
 class LeaderCalls:
-    """`leader` names the present leader; its owner calls `leader_changed` whenever it may be another one."""
+    """`leader` names the present leader. The owner calls `leader_changed` whenever it may be another one, and `expire`
+    several times a second."""
 
     def __init__(self, node_id: NodeId, network: PeerNetwork, leader: Callable[[], NodeId | None]) -> None:
         self._node_id, self._network, self._leader = node_id, network, leader
         self._changed = Signal()
-        self._asked: set[asyncio.Future[bytes]] = set()
+        self._asked: dict[asyncio.Future[bytes], float] = {}
+        """What is under way, and until when."""
 
     def leader_changed(self) -> None:
         for answer in self._asked:
@@ -51,8 +53,15 @@ class LeaderCalls:
                 answer.set_exception(_Interrupted("the leader changed"))
         self._changed.set()
 
+    def expire(self) -> None:
+        """Ends what nobody waits for any longer. A timer for each call would cost a tenth of a write."""
+        now = time.monotonic()
+        for answer, deadline in self._asked.items():
+            if now >= deadline and not answer.done():
+                answer.set_exception(_Interrupted("it did not answer in time"))
+
     async def call(
-        self, method: str, body: bytes, locally: Callable[[bytes], asyncio.Future[bytes]], timeout_s: float
+        self, method: str, body: bytes, locally: Callable[[], asyncio.Future[bytes]], timeout_s: float
     ) -> bytes:
         """The leader's answer, from `locally` where this peer leads. Raises `NoLeader`, and what the leader raised."""
         deadline = time.monotonic() + timeout_s
@@ -63,12 +72,10 @@ class LeaderCalls:
                 await self._wait_for_change(left_s)
                 continue
             try:
-                async with asyncio.timeout(left_s):
-                    return await self._ask(leader, method, body, locally)
+                answer = locally() if leader == self._node_id else await self._begin(leader, method, body, left_s)
+                return await self._answer(answer, deadline)
             except (NotTaken, PeerUnavailable, PeerTimeout, _Interrupted) as error:
                 last = str(error)
-            except TimeoutError:
-                last = f"{leader} did not answer {method}"
             except RemoteError as error:
                 if error.code not in (NotTaken.__name__, NoLeader.__name__):
                     raise
@@ -78,15 +85,22 @@ class LeaderCalls:
                 await self._wait_for_change(min(RETRY_PAUSE_S, deadline - time.monotonic()))
         raise NoLeader(timeout_s, last)
 
-    async def _ask(
-        self, leader: NodeId, method: str, body: bytes, locally: Callable[[bytes], asyncio.Future[bytes]]
-    ) -> bytes:
-        answer = locally(body) if leader == self._node_id else await self._network.begin_call(leader, method, body)
-        self._asked.add(answer)
+    async def _begin(self, leader: NodeId, method: str, body: bytes, timeout_s: float) -> asyncio.Future[bytes]:
+        begun = self._network.begin_connected_call(leader, method, body)
+        if begun is not None:
+            return begun
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._network.begin_call(leader, method, body)
+        except TimeoutError as error:
+            raise PeerTimeout(leader, method, timeout_s) from error
+
+    async def _answer(self, answer: asyncio.Future[bytes], deadline: float) -> bytes:
+        self._asked[answer] = deadline
         try:
             return await answer
         finally:
-            self._asked.discard(answer)
+            del self._asked[answer]
 
     async def _wait_for_change(self, timeout_s: float) -> None:
         with listening(self._changed) as changed:

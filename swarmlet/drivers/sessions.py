@@ -5,9 +5,6 @@ Each request borrows a session (a client id) and gives it back; the number of se
 writes that were ever under way at once, not the number of writes.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from swarmlet.errors import SwarmletError
 from swarmlet.model.transaction import RequestId
 
@@ -28,14 +25,14 @@ class Sessions:
         self._made = 0
         self._sequence: dict[str, int] = {}
 
-    @contextmanager
-    def borrow(self) -> Iterator[RequestId]:
+    def take(self) -> RequestId:
+        """The next request of a session that has none under way. Has to be given back when its outcome is known."""
         client = self._idle.pop() if self._idle else self._make()
         self._sequence[client] += 1
-        try:
-            yield RequestId(client, self._sequence[client])
-        finally:
-            self._idle.append(client)
+        return RequestId(client, self._sequence[client])
+
+    def give_back(self, request: RequestId) -> None:
+        self._idle.append(request.client)
 
     def _make(self) -> str:
         if self._made >= SESSIONS_MAX:

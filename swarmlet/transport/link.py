@@ -89,6 +89,11 @@ class PeerLink:
         self._start_dial()
         return True
 
+    def client(self) -> RpcClient | None:
+        """The present connection."""
+        self.used_at = self._loop.time()
+        return self._client if self._follow_address() else None
+
     async def connected(self) -> RpcClient:
         """Raises `PeerUnavailable` after one failed dial."""
         self.used_at = self._loop.time()

@@ -188,6 +188,12 @@ class PeerNetwork:
         """As `call`, without a deadline of its own: returns once it is sent. Cancelling the future ends it there."""
         return (await self._link(target).connected()).begin_call(method, body)
 
+    def begin_connected_call(self, target: NodeId, method: str, body: bytes) -> asyncio.Future[bytes] | None:
+        """As `begin_call`, at once; None where there is no connection yet."""
+        link = self._links.get(target)
+        client = None if link is None or self._closed else link.client()
+        return None if client is None else client.begin_call(method, body)
+
     async def stream(self, target: Target, method: str, body: bytes) -> AsyncGenerator[bytes, None]:
         """Items as the peer sends them, however long it takes; `aclose()` ends its handler too.
 

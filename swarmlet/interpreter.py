@@ -1,0 +1,26 @@
+"""How this agent's Python interpreter is set: for a process that lives long and answers in milliseconds.
+
+Both figures were found by measuring the store under load (`scripts/bench store`); see decision 28.
+"""
+
+import gc
+import sys
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread holds the interpreter while others want it. The one that syncs the log needs it for microseconds
+between its calls of SQLite; with Python's own 5 ms a busy event loop delays every write by several times that."""
+COLLECT_AFTER = 10_000
+"""Allocations between two collections of the youngest garbage, instead of 700: most of what a busy agent allocates
+either dies by its reference count or stays (log, store, history), and looking at it often finds nothing."""
+
+
+def tune() -> None:
+    """At the start, before threads are made."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+
+
+def settle() -> None:
+    """Once all is loaded: modules and classes live as long as the agent, and no collection need look at them again."""
+    gc.collect()
+    gc.freeze()
