@@ -55,7 +55,7 @@ from swarmlet.raft import (
     decode_message,
     encode_message,
 )
-from swarmlet.storage import RaftStorage
+from swarmlet.storage import RaftStorage, new_lineage
 from swarmlet.store import (
     Store,
     TransactionResult,
@@ -161,7 +161,7 @@ class Consensus:
         """Make this node the only voter of a new cluster. Only for a node that has no state at all."""
         assert not self.formed, "a node that belongs to a cluster must not form another"
         restored = bootstrap_state(self.node_id)
-        await asyncio.to_thread(self._storage.initialize, restored)
+        await asyncio.to_thread(self._storage.initialize, restored, new_lineage())
         self.raft = Raft(self.node_id, self._settings, restored, self._rng, time.monotonic())
         log.info("cluster_bootstrapped", node=self.node_id)
 

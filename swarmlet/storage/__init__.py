@@ -16,9 +16,11 @@ from swarmlet.storage.errors import (
     StorageOverloaded,
 )
 from swarmlet.storage.identity import DataDirectory, Identity, check_owner, read_identity
+from swarmlet.storage.lineage import NO_LINEAGE, Lineage, Relation, new_lineage
 from swarmlet.storage.raft_storage import RaftStorage
 
 __all__ = [
+    "NO_LINEAGE",
     "DamagedLog",
     "DataDirectory",
     "DirectoryDamaged",
@@ -26,12 +28,15 @@ __all__ = [
     "DirectoryOwned",
     "DirectoryUnusable",
     "Identity",
+    "Lineage",
     "NewerFormat",
     "RaftStorage",
+    "Relation",
     "StorageFailed",
     "StorageFull",
     "StorageInUse",
     "StorageOverloaded",
     "check_owner",
+    "new_lineage",
     "read_identity",
 ]

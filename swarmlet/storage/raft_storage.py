@@ -19,7 +19,9 @@ import structlog
 
 from swarmlet.raft import Persist, RestoredState
 from swarmlet.storage.errors import DamagedLog, StorageFailed, StorageInUse, StorageOverloaded
+from swarmlet.storage.lineage import Lineage
 from swarmlet.storage.log_database import SIZE_BYTES_MAX, LogDatabase, typed
+from swarmlet.storage.progress import SYNC_INTERVAL_S
 
 OnDone = Callable[[int, BaseException | None], None]
 
@@ -66,10 +68,29 @@ class RaftStorage:
         with self._database_lock:
             return self._database.load()
 
-    def initialize(self, restored: RestoredState) -> None:
+    def initialize(self, restored: RestoredState, lineage: Lineage) -> None:
         """Write the first state of a node that has none, and wait until it is synced. Raises `StorageFailed`."""
         with self._database_lock:
-            self._database.initialize(restored)
+            self._database.initialize(restored, lineage)
+
+    def change(self, persist: Persist, lineage: Lineage) -> None:
+        """Write past the agent, which must not run: for recovery. Raises `StorageFailed`."""
+        with self._database_lock:
+            self._database.lineage, self._database.lost_tail = lineage, None
+            self._database.change(persist)
+
+    @property
+    def lineage(self) -> Lineage:
+        """Which log it is, once it was loaded."""
+        return self._database.lineage
+
+    def adopt(self, lineage: Lineage) -> None:
+        """For an empty log: it becomes a copy of that one. On disk with the next write, which is the first."""
+        self._database.lineage = lineage
+
+    def forget_lost_tail(self) -> None:
+        """The server has caught up. On disk with the next write."""
+        self._database.lost_tail = None
 
     def write(self, persist: Persist, on_done: OnDone) -> None:
         """Queue a write; `on_done(sequence, error)` follows when it is synced, or when it failed."""
@@ -98,15 +119,21 @@ class RaftStorage:
     # In the storage's own thread
 
     def _run(self) -> None:
-        while group := self._next_group():
+        while (group := self._next_group()) is not None:
+            if not group:
+                self._sync_mark()
+                continue
             error = self._failure or self._commit(group)
             for write in group:
                 self._report(write, error)
 
-    def _next_group(self) -> list[_Write]:
-        """Waits for writes; empty when the storage closes and all are done."""
+    def _next_group(self) -> list[_Write] | None:
+        """Waits for writes; none when it is time to sync the mark; None when the storage closes and all are done."""
         with self._queued:
-            self._queued.wait_for(lambda: self._queue or self._closing)
+            timeout_s = None if self._failure or self._database.mark_is_synced else SYNC_INTERVAL_S
+            self._queued.wait_for(lambda: self._queue or self._closing, timeout_s)
+            if self._closing and not self._queue:
+                return None
             group = list(islice(self._queue, GROUP_MAX))
             for _ in group:
                 self._queue.popleft()
@@ -118,9 +145,18 @@ class RaftStorage:
                 self._database.write(write.persist for write in group)
         except sqlite3.Error as error:
             return self._fail(typed(self.path, error))
+        except OSError as error:
+            return self._fail(StorageFailed(self.path, error.strerror or str(error)))
         except Exception as error:  # noqa: BLE001 - what was not written must be reported, whatever the reason
             return self._fail(StorageFailed(self.path, repr(error)))
         return None
+
+    def _sync_mark(self) -> None:
+        try:
+            with self._database_lock:
+                self._database.sync_mark()
+        except OSError as error:
+            self._fail(StorageFailed(self.path, error.strerror or str(error)))
 
     def _fail(self, failure: StorageFailed | StorageInUse | DamagedLog) -> BaseException:
         self._failure = failure
