@@ -27,6 +27,7 @@ from swarmlet.dataplane.routes import RouteTable
 from swarmlet.drivers.consensus import Consensus
 from swarmlet.drivers.formation import Formation
 from swarmlet.drivers.leadership import Leadership
+from swarmlet.drivers.log_filter import LogSuperseded
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.drivers.state_guard import StateGuard
@@ -45,7 +46,7 @@ from swarmlet.runtime.interface import LogLine, Runtime
 from swarmlet.security.keys import ClusterKey, load_key, load_or_make_key, load_token
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.security.seal import DatagramSealer
-from swarmlet.storage import DataDirectory, DirectoryUnusable, RaftStorage
+from swarmlet.storage import DataDirectory, DirectoryUnusable, NewLog, RaftStorage, finish_setting_aside, set_log_aside
 from swarmlet.transport import DatagramEndpoint, PeerNetwork
 
 NODE_LOGS = "node.logs"
@@ -109,8 +110,31 @@ async def _run(config: Config, key: ClusterKey | None, token: str | None) -> Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    while not stop.is_set():
+        superseded = await _run_until_superseded(config, key, token, stop)
+        if superseded is None:
+            return
+        # The same start as any other, with an empty log: nothing is stopped before this node has caught up.
+        log.warning("log_superseded", error=str(superseded))
+        await asyncio.to_thread(_set_log_aside, config, superseded)
+
+
+async def _run_until_superseded(
+    config: Config, key: ClusterKey | None, token: str | None, stop: asyncio.Event
+) -> LogSuperseded | None:
+    """Run until told to stop; or until the log has to be put aside, which it says."""
+    superseded: LogSuperseded | None = None
     async with Agent.opened(config, key, token) as agent:
-        await agent.run(stop)
+        try:
+            await agent.run(stop)
+        except* LogSuperseded as group:
+            superseded = next(error for error in _leaves(group) if isinstance(error, LogSuperseded))
+    return superseded
+
+
+def _set_log_aside(config: Config, superseded: LogSuperseded) -> None:
+    with DataDirectory.open(config.data_dir, config.cluster, config.name) as data:
+        set_log_aside(data.raft_log, "superseded", NewLog(superseded.newer))
 
 
 class Agent:
@@ -136,6 +160,7 @@ class Agent:
         identity = LocalIdentity(self.node_id, config.name, advertised_address(config), config.cluster)
         gossip = Gossip(identity, _gossip_settings(config), rng, now, generation=data.next_generation())
         self.membership = Membership(gossip, self.datagrams, self.network)
+        finish_setting_aside(data.raft_log)
         self.storage = RaftStorage.open(data.raft_log)
         self.consensus = Consensus(
             self.node_id, _raft_settings(config), self.storage, self.network, rng, config.raft.snapshot_every
@@ -331,7 +356,8 @@ class Agent:
     # What people see
 
     def _problems(self) -> list[str]:
-        problems = [str(problem) for problem in self.proxy.problems()] + self.state_guard.problems()
+        problems = [str(problem) for problem in self.proxy.problems()]
+        problems += self.state_guard.problems() + self.consensus.problems()
         if not self.consensus.formed:
             problems.append("this node does not belong to a cluster yet: no peer has added it")
         elif self.consensus.leader_id is None:
@@ -344,6 +370,7 @@ class Agent:
             "peers": counters_of(self.network.counters),
             "gossip": counters_of(self.membership.counters),
             "leader": self.leadership.counters,
+            "storage": self.consensus.counters,
             "state": self.state_guard.counters,
             "proxy": counters_of(self.proxy.counters),
             "watchdog": {"event_loop_stalls": self.watchdog.stalls},

@@ -3,6 +3,7 @@
 A write counts when it is synced; a file is replaced as a whole or not at all; what is read back is checked.
 """
 
+from swarmlet.storage.aside import NewLog, finish_setting_aside, set_log_aside
 from swarmlet.storage.errors import (
     DamagedLog,
     DirectoryDamaged,
@@ -29,6 +30,7 @@ __all__ = [
     "DirectoryUnusable",
     "Identity",
     "Lineage",
+    "NewLog",
     "NewerFormat",
     "RaftStorage",
     "Relation",
@@ -37,6 +39,8 @@ __all__ = [
     "StorageInUse",
     "StorageOverloaded",
     "check_owner",
+    "finish_setting_aside",
     "new_lineage",
     "read_identity",
+    "set_log_aside",
 ]

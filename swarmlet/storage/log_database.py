@@ -36,6 +36,7 @@ ROWS_MAX = 64
 """Entries in one statement. SQLite's module keeps the last 128 statements prepared, so all these sizes fit."""
 WAL_SIZE_BYTES_KEPT = 64 * 1024 * 1024
 """A write-ahead log that grew beyond is cut back when its content has moved into the database."""
+FULL = "the disk is full, or the log has reached its size limit: free some space"
 
 PRAGMAS = (
     f"PRAGMA page_size = {PAGE_SIZE_BYTES}",
@@ -249,6 +250,13 @@ class LogDatabase:
             entry = records.checked(record, stored, records.decode_entry)
             yield position, entry if entry is not None and entry.index == position else None
 
+    def check_room(self, size_bytes: int) -> None:
+        """Raises `StorageFull` where the log's own size limit leaves less than this."""
+        names = ("max_page_count", "page_count", "freelist_count")
+        most, used, free = (self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+        if (most - used + free) * PAGE_SIZE_BYTES < size_bytes:
+            raise StorageFull(self._path, FULL)
+
     # Writing
 
     def write(self, batch: Iterable[Persist]) -> None:
@@ -359,7 +367,7 @@ def typed(path: Path, error: sqlite3.Error, reading: bool = False) -> StorageFai
     """SQLite's error in this package's words."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_FULL:
-            return StorageFull(path, "the disk is full, or the log has reached its size limit: free some space")
+            return StorageFull(path, FULL)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StorageInUse(path)
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:

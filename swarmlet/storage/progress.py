@@ -97,7 +97,9 @@ class Mark:
         self.is_synced = True
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def _decoded(slot: bytes) -> Progress | None:

@@ -7,6 +7,8 @@ Rules:
   a log must not have a hole, and after a failed fsync only what is read back is known to be on the disk.
 """
 
+import errno
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -18,7 +20,7 @@ from typing import NamedTuple
 import structlog
 
 from swarmlet.raft import Persist, RestoredState
-from swarmlet.storage.errors import DamagedLog, StorageFailed, StorageInUse, StorageOverloaded
+from swarmlet.storage.errors import DamagedLog, StorageFailed, StorageFull, StorageInUse, StorageOverloaded
 from swarmlet.storage.lineage import Lineage
 from swarmlet.storage.log_database import SIZE_BYTES_MAX, LogDatabase, typed
 from swarmlet.storage.progress import SYNC_INTERVAL_S
@@ -29,6 +31,9 @@ QUEUE_MAX = 16_384
 """Writes that wait for the disk. Raft keeps few under way; more than this means that the disk has stopped."""
 GROUP_MAX = 1_024
 """Writes in one transaction: bounds how long the first of them waits for the last."""
+
+ROOM_BYTES = 256 * 1024
+"""After a failure the storage is not used again before there is this much room: many writes of ordinary size."""
 
 log = structlog.get_logger()
 
@@ -41,11 +46,14 @@ class _Write(NamedTuple):
 class RaftStorage:
     """Made by `open`. `load` and `initialize` block; `write` never does."""
 
-    def __init__(self, path: Path, database: LogDatabase, queue_max: int = QUEUE_MAX) -> None:
+    def __init__(
+        self, path: Path, database: LogDatabase, queue_max: int = QUEUE_MAX, size_bytes_max: int = SIZE_BYTES_MAX
+    ) -> None:
         self.path = path
         self._database = database
         self._database_lock = threading.Lock()
         self._queue_max = queue_max
+        self._size_bytes_max = size_bytes_max
         self._queue: deque[_Write] = deque()
         self._queued = threading.Condition()
         self._closing = False
@@ -56,7 +64,7 @@ class RaftStorage:
     @classmethod
     def open(cls, path: Path, size_bytes_max: int = SIZE_BYTES_MAX) -> "RaftStorage":
         """Raises `StorageInUse`, `NewerFormat`, `DamagedLog` and `StorageFailed`."""
-        return cls(path, LogDatabase.open(path, size_bytes_max))
+        return cls(path, LogDatabase.open(path, size_bytes_max), size_bytes_max=size_bytes_max)
 
     @property
     def failure(self) -> BaseException | None:
@@ -67,6 +75,42 @@ class RaftStorage:
         """What is on the disk; empty for a new log. Raises `DamagedLog` and `StorageFailed`."""
         with self._database_lock:
             return self._database.load()
+
+    def reopen(self) -> RestoredState:
+        """After a failure, and when all writes were reported: begin anew with what is really on the disk.
+
+        Raises what `open` and `load` raise, `StorageFull` also while there is less room than `ROOM_BYTES`; the
+        storage is then as it was, and may be opened anew later. Blocks.
+        """
+        with self._database_lock:
+            self._check_room()
+            self._database.close()
+            self._database = LogDatabase.open(self.path, self._size_bytes_max)
+            restored = self._database.load()
+            self._database.check_room(ROOM_BYTES)
+        self._failure = None
+        return restored
+
+    def _check_room(self) -> None:
+        """What was refused once will be again while the disk has hardly any room: find out without using the log."""
+        probe = self.path.with_name(self.path.name + ".probe")
+        try:
+            try:
+                descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(bytes(ROOM_BYTES))
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                probe.unlink(missing_ok=True)
+        except OSError as error:
+            kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFailed
+            raise kind(self.path, error.strerror or str(error)) from error
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written to it."""
+        with self._database_lock:
+            return self._database.is_empty()
 
     def initialize(self, restored: RestoredState, lineage: Lineage) -> None:
         """Write the first state of a node that has none, and wait until it is synced. Raises `StorageFailed`."""

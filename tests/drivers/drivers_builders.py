@@ -22,8 +22,11 @@ from swarmlet.security.keys import ClusterKey
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.security.seal import DatagramSealer
 from swarmlet.storage import RaftStorage
+from swarmlet.storage.log_database import SIZE_BYTES_MAX
 from swarmlet.transport import DatagramEndpoint, PeerNetwork
 
+Disk = tuple[Path, int]
+"""A directory and the size that a log in it may have."""
 KEY = ClusterKey(b"k" * 32)
 DEADLINE_S = 20.0
 RAFT = RaftSettings(heartbeat_interval_s=0.05, election_timeout_min_s=0.3, election_timeout_max_s=0.6)
@@ -53,7 +56,14 @@ def puts(prefix: str, count: int, size_bytes: int = 10) -> Transaction:
 class Node:
     """One node; `run` is its life from start to stop. Its directory stays."""
 
-    def __init__(self, name: str, directory: Path, addresses: dict[NodeId, Address], snapshot_every: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        addresses: dict[NodeId, Address],
+        snapshot_every: int,
+        log_size_max: int = SIZE_BYTES_MAX,
+    ) -> None:
         self.id, self.path = NodeId(name * 16), directory / f"{name}.db"
         address = addresses.setdefault(self.id, a_free_address())
         self.network = PeerNetwork(self.id, PeerCredentials.create(KEY, self.id), address, addresses.get)
@@ -63,7 +73,7 @@ class Node:
         settings = GossipSettings(probe_interval_s=0.1)
         gossip = Gossip(identity, settings, random.Random(name), now, generation=time.time_ns())
         self.membership = Membership(gossip, self.datagrams, self.network)
-        self.storage = RaftStorage.open(self.path)
+        self.storage = RaftStorage.open(self.path, log_size_max)
         self.consensus = Consensus(self.id, RAFT, self.storage, self.network, random.Random(name), snapshot_every)
         self.guard = StateGuard(self.consensus, self.membership, self.network)
         self.leadership = Leadership(self.consensus, self.membership)
@@ -109,14 +119,15 @@ async def _ended(running: "asyncio.Future[Any]") -> None:
 class Nodes:
     """A cluster. Nodes are called a, b, c …; the first one forms it, all become voters as far as there is need."""
 
-    def __init__(self, directory: Path, snapshot_every: int) -> None:
-        self._directory, self._snapshot_every = directory, snapshot_every
+    def __init__(self, directory: Path, snapshot_every: int, disks: dict[str, Disk]) -> None:
+        self._directory, self._snapshot_every, self._disks = directory, snapshot_every, disks
         self._addresses: dict[NodeId, Address] = {}
         self.by_name: dict[str, Node] = {}
 
     async def start(self, name: str) -> Node:
         join = tuple(self._addresses.values())
-        node = Node(name, self._directory, self._addresses, self._snapshot_every)
+        directory, log_size_max = self._disks.get(name, (self._directory, SIZE_BYTES_MAX))
+        node = Node(name, directory, self._addresses, self._snapshot_every, log_size_max)
         self.by_name[name] = node
         await node.start(join)
         return node
@@ -154,8 +165,11 @@ class Nodes:
 
 
 @asynccontextmanager
-async def nodes(directory: Path, count: int = 3, snapshot_every: int = 10_000) -> AsyncIterator[Nodes]:
-    made = Nodes(directory, snapshot_every)
+async def nodes(
+    directory: Path, count: int = 3, snapshot_every: int = 10_000, disks: dict[str, Disk] | None = None
+) -> AsyncIterator[Nodes]:
+    """`disks` are those of nodes whose disk is another than the others'."""
+    made = Nodes(directory, snapshot_every, disks or {})
     try:
         for name in "abcde"[:count]:
             await made.start(name)
