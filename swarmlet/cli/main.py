@@ -21,7 +21,7 @@ from swarmlet.api.schema import (
     TaskView,
     WriteReply,
 )
-from swarmlet.cli import deploying, following
+from swarmlet.cli import deploying, following, recovery
 from swarmlet.cli.client import Client
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table, size
@@ -33,6 +33,7 @@ FAILURE_STATUS = 1
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=swarmlet.__doc__)
 config_app = typer.Typer(no_args_is_help=True, help="Check a configuration file, or print one with every key.")
 app.add_typer(config_app, name="config")
+recovery.add_commands(app)
 app.add_typer(kv_app, name="kv")
 
 StackArgument = Annotated[str, typer.Argument(metavar="STACK", help="The stack's name.")]

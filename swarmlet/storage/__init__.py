@@ -18,6 +18,7 @@ from swarmlet.storage.errors import (
 )
 from swarmlet.storage.identity import DataDirectory, Identity, check_owner, read_identity
 from swarmlet.storage.lineage import NO_LINEAGE, Lineage, Relation, new_lineage
+from swarmlet.storage.log_database import last_known_progress
 from swarmlet.storage.raft_storage import RaftStorage
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "StorageOverloaded",
     "check_owner",
     "finish_setting_aside",
+    "last_known_progress",
     "new_lineage",
     "read_identity",
     "set_log_aside",

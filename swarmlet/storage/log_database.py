@@ -340,6 +340,28 @@ class LogDatabase:
         self._connection.execute(f"REPLACE INTO {table} VALUES (1, ?, ?)", (record, records.checksum(record)))
 
 
+def last_known_progress(path: Path) -> Progress | None:
+    """What a log that may be damaged in any way still says of itself; None when nothing. Changes nothing in it."""
+    found: list[Progress] = []
+    try:
+        mark = Mark(mark_path(path))
+        try:
+            marked = mark.read()
+        finally:
+            mark.close()
+        found += [marked] if marked is not None else []
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)
+        try:
+            record, stored = connection.execute("SELECT record, checksum FROM progress").fetchone() or (None, None)
+        finally:
+            connection.close()
+        read = records.checked(record, stored, decode_progress)
+        found += [read] if read is not None else []
+    except (sqlite3.Error, OSError, MemoryError) as error:
+        log.info("log_says_nothing", file=str(path), error=str(error))
+    return max(found, key=lambda progress: progress.writes, default=None)
+
+
 def _progress_of(hard_state: HardState | None, snapshot: Snapshot | None, entries: Sequence[Entry]) -> Progress:
     state = hard_state or HardState(0, None)
     snapshot_index = snapshot.last_index if snapshot else 0

@@ -1,4 +1,4 @@
-"""A node whose disk fails hands over, says so, goes on to serve what it has, and comes back by itself; on real nodes."""
+"""A node whose disk fails hands over, says so, serves what it has, and comes back by itself; on real nodes."""
 
 import contextlib
 import os
