@@ -32,6 +32,7 @@ from swarmlet.drivers.formation import Formation
 from swarmlet.drivers.key_rotation import KeyRotation
 from swarmlet.drivers.keyring import Keyring
 from swarmlet.drivers.leadership import Leadership
+from swarmlet.drivers.log_filter import LogSuperseded
 from swarmlet.drivers.log_positions import LogPositionCalls
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.signal import listening, wait_at_most
@@ -52,7 +53,7 @@ from swarmlet.security.keyring import KeyRing, load_or_make_ring, load_ring
 from swarmlet.security.keys import load_token
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.security.seal import DatagramSealer
-from swarmlet.storage import DataDirectory, DirectoryUnusable, RaftStorage
+from swarmlet.storage import DataDirectory, DirectoryUnusable, NewLog, RaftStorage, finish_setting_aside, set_log_aside
 from swarmlet.transport import DatagramEndpoint, PeerNetwork
 
 NODE_LOGS = "node.logs"
@@ -113,9 +114,32 @@ async def _run(config: Config, ring: KeyRing | None, token: str | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    while not stop.is_set():
+        superseded = await _run_until_superseded(config, ring, token, stop)
+        if superseded is None:
+            return
+        # The same start as any other, with an empty log: nothing is stopped before this node has caught up.
+        log.warning("log_superseded", error=str(superseded))
+        await asyncio.to_thread(_set_log_aside, config, superseded)
+
+
+async def _run_until_superseded(
+    config: Config, ring: KeyRing | None, token: str | None, stop: asyncio.Event
+) -> LogSuperseded | None:
+    """Run until told to stop; or until the log has to be put aside, which it says."""
+    superseded: LogSuperseded | None = None
     async with Agent.opened(config, ring, token) as agent:
         interpreter.settle()
-        await agent.run(stop)
+        try:
+            await agent.run(stop)
+        except* LogSuperseded as group:
+            superseded = next(error for error in _leaves(group) if isinstance(error, LogSuperseded))
+    return superseded
+
+
+def _set_log_aside(config: Config, superseded: LogSuperseded) -> None:
+    with DataDirectory.open(config.data_dir, config.cluster, config.name) as data:
+        set_log_aside(data.raft_log, "superseded", NewLog(superseded.newer))
 
 
 class Agent:
@@ -144,6 +168,7 @@ class Agent:
             self._renew_keys,
             lambda: self.datagrams.counters.dropped_foreign,
         )
+        finish_setting_aside(data.raft_log)
         self.storage = RaftStorage.open(data.raft_log)
         self.consensus = Consensus(
             self.node_id,
@@ -360,6 +385,7 @@ class Agent:
 
     def _problems(self) -> list[str]:
         problems = [str(problem) for problem in self.proxy.problems()] + self.state_guard.problems()
+        problems += self.consensus.problems()
         if (filling := self.consensus.room.problem(self.consensus.store)) is not None:
             problems.append(filling)
         if (foreign := self.network.foreign_peer()) is not None:
@@ -382,6 +408,7 @@ class Agent:
             },
             "leader": self.leadership.counters,
             "deaths": {"opinions_malformed": self.deaths.malformed},
+            "storage": self.consensus.counters,
             "state": self.state_guard.counters,
             "proxy": counters_of(self.proxy.counters),
             "watchdog": {"event_loop_stalls": self.watchdog.stalls},

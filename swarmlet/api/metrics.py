@@ -32,6 +32,11 @@ class PeerCollector(Collector):
         yield _gauge("swarmlet_raft_applied_index", "Index applied to the store", consensus.applied_index)
         leads = self._peer.roles().get(self._peer.node_id) is RaftRole.LEADER
         yield _gauge("swarmlet_raft_leader", "1 while this node leads", int(leads))
+        yield _gauge("swarmlet_storage_failed", "1 while the disk takes no writes", int(not consensus.takes_part))
+        lost_tail = consensus.raft.lost_tail is not None
+        yield _gauge("swarmlet_storage_lost_tail", "1 while the log lacks what was acknowledged", int(lost_tail))
+        stalled = consensus.raft.disk_is_stalled
+        yield _gauge("swarmlet_storage_stalled", "1 while a write has been under way for seconds", int(stalled))
         yield _gauge("swarmlet_store_revision", "Store revision", consensus.store.revision)
         yield _gauge("swarmlet_store_objects", "Objects in the store", consensus.store.object_count)
         yield _gauge("swarmlet_store_size_bytes", "Size of all objects", consensus.store.size_bytes)

@@ -63,11 +63,9 @@ async def read(request: web.Request) -> views.Moment:
     return peer.moment()
 
 
-async def ensure_consistency(request: web.Request, peer: Peer) -> None:
+async def ensure_consistency(request: web.Request, peer: Peer, default: str = "local") -> None:
     """After it, this peer's replica is as fresh as the request demands."""
-    if not request.query_string:
-        return
-    consistency = request.query.get("consistency", "local")
+    consistency = request.query.get("consistency", default)
     if consistency == "linearizable":
         await peer.consensus.barrier()
     elif consistency != "local":

@@ -24,6 +24,7 @@ ADDRESS_VARIABLE = "SWARMLET_ADDR"
 TOKEN_VARIABLE = "SWARMLET_TOKEN"
 DEFAULT_ADDRESSES = ("unix:///var/lib/swarmlet/api.sock", "127.0.0.1:8420")
 API_PORT = 8420
+PART_BYTES = 256 * 1024
 TIMEOUT_S = 15.0
 """Longer than a peer takes to say that there is no leader."""
 
@@ -102,6 +103,15 @@ class Client:
         with self._open("GET", path, None, {}, query, timeout_s) as response:
             for line in response:
                 yield line.decode(errors="replace").rstrip("\n")
+
+    def parts(self, path: str, **query: str | int | None) -> Iterator[bytes]:
+        """A large answer, as it arrives. Raises `NoPeer` also when it breaks off."""
+        with self._open("GET", path, None, {}, query, TIMEOUT_S) as response:
+            try:
+                while part := response.read(PART_BYTES):
+                    yield part
+            except (OSError, http.client.HTTPException) as error:
+                raise NoPeer([f"the answer broke off: {error}"]) from error
 
     @contextmanager
     def _open(

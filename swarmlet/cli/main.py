@@ -21,7 +21,7 @@ from swarmlet.api.schema import (
     TaskView,
     WriteReply,
 )
-from swarmlet.cli import deploying, following, keyring
+from swarmlet.cli import deploying, following, keyring, recovery
 from swarmlet.cli.checking import compose_app
 from swarmlet.cli.client import Client
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
@@ -37,6 +37,7 @@ FAILURE_STATUS = 1
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=swarmlet.__doc__)
 config_app = typer.Typer(no_args_is_help=True, help="Check a configuration file, or print one with every key.")
 app.add_typer(config_app, name="config")
+recovery.add_commands(app)
 app.add_typer(kv_app, name="kv")
 app.command("voters")(voters)
 app.add_typer(keyring.app, name="keyring")

@@ -4,6 +4,9 @@ The rules of this shell:
 - `_post` is the way into the core. All events of one turn of the event loop are one step: what they write is
   synced together, and what they send goes out together. Effects are carried out in their order, at once.
 - Nothing here waits for anything else: ticks, persistence (its own thread) and sends never block each other.
+- When the disk fails, the core is given up as in a crash, and a new one is made of what is really on the disk as soon
+  as that can be written again. The state machine stays, so reads and all that runs go on meanwhile.
+- Messages say which log they are about (`storage.lineage`); those of other logs never reach the core.
 - A write is retried with the same request id through whoever leads until its deadline; it is applied at most once.
 """
 
@@ -16,6 +19,7 @@ from random import Random
 import structlog
 
 from swarmlet.drivers.leader_calls import LeaderCalls, NoLeader, NotTaken
+from swarmlet.drivers.log_filter import LogFilter, LogSuperseded
 from swarmlet.drivers.replica import Replica
 from swarmlet.drivers.sessions import Sessions
 from swarmlet.drivers.signal import Signal
@@ -27,6 +31,8 @@ from swarmlet.model.transaction import Transaction
 from swarmlet.raft import (
     ApplyEntries,
     ApplySnapshot,
+    Compact,
+    DiskFailed,
     Effect,
     Entry,
     Event,
@@ -46,6 +52,7 @@ from swarmlet.raft import (
     ReadRefused,
     ReadRequest,
     Refusal,
+    RestoredState,
     Role,
     RoleChanged,
     Send,
@@ -53,10 +60,9 @@ from swarmlet.raft import (
     Tick,
     TransferLeadership,
     bootstrap_state,
-    decode_message,
     encode_message,
 )
-from swarmlet.storage import RaftStorage
+from swarmlet.storage import RaftStorage, StorageFailed, new_lineage
 from swarmlet.store import (
     STORE_SIZE_BYTES_MAX,
     Room,
@@ -71,6 +77,8 @@ from swarmlet.store import (
 from swarmlet.transport import PeerNetwork
 
 TICK_S = 0.05
+FIRST_PAUSE_S, PAUSE_MAX_S = 0.25, 5.0
+"""Between two looks at a disk that failed; it doubles."""
 RAFT, SUBMIT, READ_INDEX = "raft", "store.submit", "store.read_index"
 
 log = structlog.get_logger()
@@ -102,6 +110,10 @@ class Consensus:
         self.room = Room(store_size_bytes_max)
         self._settings, self._storage, self._network, self._rng = settings, storage, network, rng
         self._failure: BaseException | None = None
+        """Why there is no core at present, or soon won't be."""
+        self._writes_under_way = 0
+        self._rests = False
+        self.disk_failures = 0
         self._sessions = Sessions(f"{node_id}-{time.time_ns():x}")
         self._request = 0
         self._inbox: list[Event] = []
@@ -113,8 +125,9 @@ class Consensus:
         self._last_sent: tuple[Message | None, bytes] = (None, b"")
         self._loop: asyncio.AbstractEventLoop | None = None
         restored = storage.load()
+        self._logs = LogFilter(storage)
         self._machine = StateMachine(restored.snapshot, snapshot_every, self._applied)
-        self._keeper = SnapshotKeeper(self._machine, self._stage, self._step)
+        self._keeper = SnapshotKeeper(self._machine, self._stage, self._compact)
         self._leader_calls = LeaderCalls(node_id, network, lambda: self.leader_id)
         self.raft = Raft(node_id, settings, restored, rng, time.monotonic())
         network.on_notify(RAFT, self._on_raft_message)
@@ -160,26 +173,99 @@ class Consensus:
 
     @property
     def leader_id(self) -> NodeId | None:
-        return self.raft.leader_id
+        return self._logs.leader_heard() if self._rests else self.raft.leader_id
+
+    @property
+    def counters(self) -> dict[str, int]:
+        return {"disk_failures": self.disk_failures, "messages_of_other_logs": self._logs.dropped}
+
+    @property
+    def takes_part(self) -> bool:
+        """False while the disk takes no writes."""
+        return self._failure is None
+
+    def problems(self) -> list[str]:
+        """What keeps this node from its part in consensus, a line each."""
+        told = self._logs.problems()
+        if self._failure is not None:
+            told.append(
+                f"{self._failure}; until then this node neither leads nor votes nor acknowledges anything, and what it "
+                "shows of the cluster stays as it is; it tries again every few seconds"
+            )
+        elif self.raft.disk_is_stalled:
+            told.append("the disk has not finished a write for seconds: this node neither leads nor campaigns")
+        if (lost := self.raft.lost_tail) is not None:
+            told.append(
+                f"the disk has lost the end of the log, of what was acknowledged up to entry {lost.last_index}: this "
+                "node votes for nobody until it has caught up; if it is the only voter, see `swarmlet recover`"
+            )
+        return told
 
     async def bootstrap(self) -> None:
         """Make this node the only voter of a new cluster. Only for a node that has no state at all."""
         assert not self.formed, "a node that belongs to a cluster must not form another"
         restored = bootstrap_state(self.node_id)
-        await asyncio.to_thread(self._storage.initialize, restored)
+        await asyncio.to_thread(self._storage.initialize, restored, new_lineage())
+        self._logs.refresh()
         self.raft = Raft(self.node_id, self._settings, restored, self._rng, time.monotonic())
         log.info("cluster_bootstrapped", node=self.node_id)
 
     async def run(self) -> None:
-        """Until cancelled. Raises the storage's error: without its log a node may acknowledge nothing, so it stops."""
+        """Until cancelled. Raises `DamagedLog`: without its log a node may say nothing, so it stops. Raises
+        `LogSuperseded` when the log has to be put aside."""
         self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keeper.run())
-            while self._failure is None:
-                self._post(Tick())
-                self._leader_calls.expire()
-                await asyncio.sleep(TICK_S)
-            raise self._failure
+            while True:
+                while self._failure is None:
+                    self._post(Tick())
+                    self._leader_calls.expire()
+                    await asyncio.sleep(TICK_S)
+                if not isinstance(self._failure, StorageFailed):
+                    raise self._failure
+                await self._rest(self._failure)
+
+    async def _rest(self, failure: StorageFailed) -> None:
+        """From a failure of the disk until there is a new core. Raises `DamagedLog`."""
+        self.disk_failures += 1
+        log.error("disk_failed", error=str(failure), role=self.raft.role)
+        for effect in self.raft.step(DiskFailed(), time.monotonic()):
+            self._carry_out(effect)
+        self._rests = True
+        self._inbox.clear()
+        waiting = [*(p.result for p in (*self._proposing.values(), *self._pending.values())), *self._reading.values()]
+        for unanswered in (self._proposing, self._pending, self._reading):
+            unanswered.clear()
+        for result in waiting:
+            _refuse(result, NotTaken(Refusal.NOT_LEADER, None))
+        self._tell_role()
+        self._begin_anew(await self._reopened())
+
+    async def _reopened(self) -> RestoredState:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+            if self._writes_under_way:
+                continue  # the disk still owes an answer: it can't be used before
+            try:
+                return await asyncio.to_thread(self._storage.reopen)
+            except StorageFailed as error:
+                self._failure = error
+                log.info("disk_still_fails", error=str(error), again_in_s=pause_s)
+
+    def _begin_anew(self, restored: RestoredState) -> None:
+        snapshot, machine = restored.snapshot, self._machine
+        if snapshot is not None and snapshot.last_index > machine.applied_index and machine.received is None:
+            machine.receive(snapshot)
+        self.raft = Raft(self.node_id, self._settings, restored, self._rng, time.monotonic())
+        self._failure, self._rests = None, False
+        log.info("disk_works_again", last_index=self.raft.last_index, term=self.raft.term)
+        self._tell_role()
+
+    def _tell_role(self) -> None:
+        self._leader_calls.leader_changed()
+        self.role_changed.set()
 
     async def submit(self, transaction: Transaction, timeout_s: float = 5.0) -> TransactionResult:
         """Commit a transaction through whoever leads.
@@ -216,6 +302,7 @@ class Consensus:
     async def change_membership(self, change: MembershipChange, timeout_s: float = 5.0) -> None:
         """Leader only. Raises `NotTaken` where the core refuses it, with its reason."""
         async with asyncio.timeout(timeout_s):
+            self._check_takes_part()
             proposal = self._new_proposal(None)
             self._post(ProposeMembership(self._request, change))
             await proposal.result
@@ -239,6 +326,7 @@ class Consensus:
 
         Raises what the store has no room for.
         """
+        self._check_takes_part()
         growth_bytes = self.room.take(self.store, transaction)
         proposal = self._new_proposal(transaction)
         if growth_bytes:
@@ -253,7 +341,12 @@ class Consensus:
         self._proposing[self._request] = proposal
         return proposal
 
+    def _check_takes_part(self) -> None:
+        if self._failure is not None:
+            raise NotTaken(Refusal.NOT_LEADER, self.leader_id)
+
     def _read_index(self) -> asyncio.Future[bytes]:
+        self._check_takes_part()
         self._request += 1
         ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._reading[self._request] = ready
@@ -267,9 +360,17 @@ class Consensus:
     # The core's effects
 
     def _on_raft_message(self, sender: NodeId, body: bytes) -> None:
-        self._post(MessageReceived(sender, decode_message(body)))
+        try:
+            message = self._logs.accepted(sender, body, is_new=self.raft.last_index == 0)
+        except LogSuperseded as superseded:
+            self._failure = self._failure or superseded
+            return
+        if message is not None and self._failure is None:
+            self._post(MessageReceived(sender, message))
 
     def _post(self, event: Event) -> None:
+        if self._failure is not None:
+            return
         self._inbox.append(event)
         if len(self._inbox) == 1:
             asyncio.get_running_loop().call_soon(self._step_posted)
@@ -285,15 +386,20 @@ class Consensus:
     def _step(self, *events: Event) -> None:
         """What was posted so far and then these, at once."""
         posted, self._inbox = [*self._inbox, *events], []
-        if posted:
+        if posted and self._failure is None:
+            had_lost = self.raft.lost_tail is not None
             for effect in self.raft.step_all(posted, time.monotonic()):
                 self._carry_out(effect)
+            if had_lost and self.raft.lost_tail is None:
+                log.info("lost_tail_regained", index=self.raft.applied_index)
+                self._storage.forget_lost_tail()
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Send(to, message):
                 self._network.notify(to, RAFT, self._encoded(message))
             case Persist():
+                self._writes_under_way += 1
                 self._storage.write(effect, self._persisted_in_thread)
             case ApplyEntries(entries):
                 self._machine.apply(entries)
@@ -317,7 +423,7 @@ class Consensus:
     def _encoded(self, message: Message) -> bytes:
         """Followers that are equally far are sent the same, one after the other."""
         if message != self._last_sent[0]:
-            self._last_sent = (message, encode_message(message))
+            self._last_sent = (message, self._logs.envelope + encode_message(message))
         return self._last_sent[1]
 
     def _accepted(self, proposal: _Proposal, index: int, term: int) -> None:
@@ -331,6 +437,7 @@ class Consensus:
         self._loop.call_soon_threadsafe(self._persisted, sequence, error)
 
     def _persisted(self, sequence: int, error: BaseException | None) -> None:
+        self._writes_under_way -= 1
         if error is not None:
             self._failure = self._failure or error
             return
@@ -351,6 +458,11 @@ class Consensus:
         done: asyncio.Future[None] = loop.create_future()
         self._storage.stage(index, position, pieces, lambda error: loop.call_soon_threadsafe(_settle, done, error))
         await done
+
+    def _compact(self, snapshot: Compact) -> None:
+        """A new core does not know yet how far the state machine is: the snapshot is then left, the next one serves."""
+        if snapshot.index <= self.raft.applied_index:
+            self._step(snapshot)
 
     def _install(self, snapshot: Snapshot) -> None:
         self._machine.receive(snapshot)

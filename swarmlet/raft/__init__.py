@@ -14,6 +14,7 @@ from swarmlet.raft.durable import (
     Entry,
     EntryKind,
     HardState,
+    LostTail,
     Membership,
     RestoredState,
     Snapshot,
@@ -37,6 +38,7 @@ from swarmlet.raft.effects import (
 )
 from swarmlet.raft.events import (
     Compact,
+    DiskFailed,
     Event,
     LeaderUnreachable,
     MessageReceived,
@@ -61,6 +63,7 @@ __all__ = [
     "ChangeVoters",
     "Compact",
     "Demote",
+    "DiskFailed",
     "Effect",
     "Entry",
     "EntryKind",
@@ -68,6 +71,7 @@ __all__ = [
     "HardState",
     "JointConfig",
     "LeaderUnreachable",
+    "LostTail",
     "MajorityConfig",
     "Membership",
     "MembershipChange",

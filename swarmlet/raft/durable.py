@@ -73,12 +73,24 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class LostTail:
+    """What a server acknowledged and its disk then lost. An election that counts on such a server may lose what is
+    committed, so it neither votes nor campaigns until it has caught up (`Server.lost_tail`)."""
+
+    last_index: int
+    """Where its log ended at most."""
+    term: int
+    """The latest term in which it can have acknowledged any of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class RestoredState:
     """What a server finds on its disk when it starts. The entries may begin before the snapshot's end."""
 
     hard_state: HardState
     snapshot: Snapshot | None
     entries: tuple[Entry, ...]
+    lost_tail: LostTail | None = None
 
 
 def bootstrap_state(node_id: NodeId) -> RestoredState:

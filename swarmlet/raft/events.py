@@ -62,6 +62,11 @@ class PersistDone:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskFailed:
+    """The disk takes no more writes. A leader hands over at once; the shell lets this server rest afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
 class Compact:
     """The state machine's snapshot after it applied `index`: the log before it may go."""
 
@@ -78,5 +83,6 @@ Event = (
     | TransferLeadership
     | LeaderUnreachable
     | PersistDone
+    | DiskFailed
     | Compact
 )

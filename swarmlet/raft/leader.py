@@ -57,7 +57,7 @@ class Leader:
         if self._rounds.unanswered_s(server.quorum, server.now) >= server.settings.election_timeout_min_s:
             return StepDown(server.term, None)
         if server.disk_is_stalled:
-            return self._abdicate()
+            return self.abdicate()
         if self._handover is not None and server.now >= self._handover.deadline:
             self._handover = None
         if server.now >= self._heartbeat_at:
@@ -119,7 +119,7 @@ class Leader:
         self._leave_joint()
         if server.commit_index >= server.memberships.latest_index and not server.membership.is_voter(server.node_id):
             self._replication.send_due()
-            return self._abdicate()
+            return self.abdicate()
         self._answer_reads()
         if self._handover is not None:
             self._handover.advance(server, self._replication)
@@ -254,7 +254,7 @@ class Leader:
             progress.commit_sent = max(progress.commit_sent, commit_index)
             server.outbox.send(node, Heartbeat(server.term, round_number, commit_index))
 
-    def _abdicate(self) -> Transition:
+    def abdicate(self) -> Transition:
         """Step down, with a word to the best successor so that nobody waits for an election timeout."""
         successor = best_successor(self._server, self._replication)
         if successor is not None:

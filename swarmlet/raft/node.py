@@ -12,10 +12,11 @@ from random import Random
 from swarmlet.model.ids import NodeId
 from swarmlet.raft import voting
 from swarmlet.raft.candidate import Candidate
-from swarmlet.raft.durable import Entry, Membership, RestoredState
+from swarmlet.raft.durable import Entry, LostTail, Membership, RestoredState
 from swarmlet.raft.effects import Effect, ProposalRefused, ReadRefused, Refusal, Role, RoleChanged
 from swarmlet.raft.events import (
     Compact,
+    DiskFailed,
     Event,
     LeaderUnreachable,
     MessageReceived,
@@ -91,6 +92,16 @@ class Raft:
         """As of the last membership entry in the log, committed or not."""
         return self._server.membership
 
+    @property
+    def lost_tail(self) -> LostTail | None:
+        """What this server acknowledged and lost; it has no say in elections until it has caught up."""
+        return self._server.lost_tail
+
+    @property
+    def disk_is_stalled(self) -> bool:
+        """A write has been under way for so long that this server neither leads nor campaigns."""
+        return self._server.disk_is_stalled
+
     def applied_entries(self, after: int) -> tuple[Entry, ...] | None:
         """What was handed to the state machine after an index; None where that is compacted in part."""
         log = self._server.log
@@ -123,6 +134,9 @@ class Raft:
                 self._server.take_persisted(sequence)
             case Tick():
                 self._become(self._role.tick())
+            case DiskFailed():
+                if isinstance(self._role, Leader):
+                    self._become(self._role.abdicate())
             case LeaderUnreachable(leader_id):
                 self._server.doubt_leader(leader_id)
             case Propose() | ProposeMembership() | ReadRequest() | TransferLeadership():

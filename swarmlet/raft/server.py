@@ -13,7 +13,7 @@ from random import Random
 
 from swarmlet.model.ids import NodeId
 from swarmlet.model.pieces import SnapshotData
-from swarmlet.raft.durable import Entry, HardState, Membership, RestoredState, Snapshot
+from swarmlet.raft.durable import Entry, HardState, LostTail, Membership, RestoredState, Snapshot
 from swarmlet.raft.effects import ApplyEntries, ApplySnapshot
 from swarmlet.raft.log import RaftLog
 from swarmlet.raft.membership import MembershipLog
@@ -63,6 +63,15 @@ class Server:
         self.commit_index = restored.snapshot.last_index if restored.snapshot else 0
         self.applied_index = self.commit_index
         self.memberships.take(entry for entry in restored.entries if entry.index > self.commit_index)
+        self.lost_tail = restored.lost_tail
+        """What this server's disk lost of what it had acknowledged; while there is any, it has no say in elections.
+
+        It is over when this server holds, committed and on its disk, the log up to where it once ended, or an entry of
+        a later term than any in which it can have acknowledged what is lost. Either way it then holds every
+        committed entry that it ever acknowledged: a leader's log has all that was committed before its term (leader
+        completeness, §5.4.3), and since this server did not vote meanwhile, each of those leaders was elected by
+        others, of which at least one had acknowledged the same. Decision 0015.
+        """
         self._leader_contact_at = 0.0  # perhaps just before it stopped: what it promised the leader then still holds
         self.election_deadline = 0.0
         if restored.entries and restored.entries[-1].index < self.commit_index:
@@ -89,7 +98,7 @@ class Server:
 
     @property
     def may_campaign(self) -> bool:
-        return self.may_be_needed and not self.disk_is_stalled
+        return self.may_be_needed and not self.disk_is_stalled and self.lost_tail is None
 
     @property
     def may_be_needed(self) -> bool:
@@ -203,3 +212,15 @@ class Server:
         if last > self.applied_index:
             self.outbox.apply(ApplyEntries(self.log.slice(self.applied_index + 1, last)))
             self.applied_index = last
+        if self.lost_tail is not None:
+            self._look_for_lost_tail(self.lost_tail)
+
+    def _look_for_lost_tail(self, lost: LostTail) -> None:
+        """What is applied is committed, and on this server's disk."""
+        term = self.log.term_at(self.applied_index)
+        if self.applied_index < lost.last_index and (term is None or term <= lost.term):
+            return
+        self.lost_tail = None
+        if self.voted_for is None and self.leader_id is not None:
+            # It may have voted in this term and forgotten it. For this term's leader is harmless, and the only one.
+            self.vote_for(self.leader_id)

@@ -3,6 +3,7 @@
 A write counts when it is synced; a file is replaced as a whole or not at all; what is read back is checked.
 """
 
+from swarmlet.storage.aside import NewLog, finish_setting_aside, set_log_aside
 from swarmlet.storage.errors import (
     DamagedLog,
     DirectoryDamaged,
@@ -16,9 +17,12 @@ from swarmlet.storage.errors import (
     StorageOverloaded,
 )
 from swarmlet.storage.identity import DataDirectory, Identity, check_owner, read_identity
+from swarmlet.storage.lineage import NO_LINEAGE, Lineage, Relation, new_lineage
+from swarmlet.storage.log_database import last_known_progress
 from swarmlet.storage.raft_storage import RaftStorage
 
 __all__ = [
+    "NO_LINEAGE",
     "DamagedLog",
     "DataDirectory",
     "DirectoryDamaged",
@@ -26,12 +30,19 @@ __all__ = [
     "DirectoryOwned",
     "DirectoryUnusable",
     "Identity",
+    "Lineage",
+    "NewLog",
     "NewerFormat",
     "RaftStorage",
+    "Relation",
     "StorageFailed",
     "StorageFull",
     "StorageInUse",
     "StorageOverloaded",
     "check_owner",
+    "finish_setting_aside",
+    "last_known_progress",
+    "new_lineage",
     "read_identity",
+    "set_log_aside",
 ]

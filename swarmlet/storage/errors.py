@@ -4,6 +4,10 @@ from pathlib import Path
 
 from swarmlet.errors import SwarmletError
 
+RECOVER = (
+    "run `swarmlet recover --discard --config FILE` on this host: it sets the log aside, and the node gets it anew "
+    "from its peers"
+)
 REJOIN = (
     "move the whole data directory away and start the agent with `join`: "
     "it becomes a new node; remove the old one from the cluster"
@@ -14,7 +18,7 @@ class DamagedLog(SwarmletError):
     """A record inside the log, not at its end, is not what was written. Cutting it would lose what was agreed."""
 
     def __init__(self, path: Path, record: str, problem: str) -> None:
-        super().__init__(f"{path}: {record} {problem}; the disk may be failing. {REJOIN[0].upper()}{REJOIN[1:]}")
+        super().__init__(f"{path}: {record} {problem}; the disk may be failing. To go on, {RECOVER}")
         self.path = path
         self.record = record
         self.problem = problem

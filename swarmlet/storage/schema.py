@@ -19,6 +19,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE TABLE log (position INTEGER PRIMARY KEY, record BLOB NOT NULL, checksum INTEGER)",
     ),
     ("CREATE TABLE snapshot_piece (position INTEGER PRIMARY KEY, record BLOB NOT NULL, checksum INTEGER)",),
+    ("CREATE TABLE progress (only INTEGER PRIMARY KEY CHECK (only = 1), record BLOB NOT NULL, checksum INTEGER)",),
 )
 APPLICATION_ID = 0x5357_4C54
 """'SWLT': lets `file` and people tell what the database is."""

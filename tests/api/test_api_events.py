@@ -129,6 +129,7 @@ async def test_a_restarted_peer_replays_what_came_after_its_snapshot_and_says_wh
         )
         await write(peer, Put("kv/after", b"1"))
     with RaftStorage.open(tmp_path / "raft.db") as storage:
+        storage.load()
         storage._database.write([Persist(0, None, None, (), snapshot, snapshot.last_index)])
 
     async with a_peer(tmp_path) as peer, an_api(peer) as client:

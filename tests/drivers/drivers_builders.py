@@ -25,8 +25,11 @@ from swarmlet.security.keys import ClusterKey
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.security.seal import DatagramSealer
 from swarmlet.storage import RaftStorage
+from swarmlet.storage.log_database import SIZE_BYTES_MAX
 from swarmlet.transport import DatagramEndpoint, PeerNetwork
 
+Disk = tuple[Path, int]
+"""A directory and the size that a log in it may have."""
 RING = KeyRing((ClusterKey(b"k" * 32),))
 DEADLINE_S = 20.0
 RAFT = RaftSettings(heartbeat_interval_s=0.05, election_timeout_min_s=0.3, election_timeout_max_s=0.6)
@@ -63,6 +66,7 @@ class Node:
         addresses: dict[NodeId, Address],
         snapshot_every: int,
         voter_settings: VoterSettings = DEFAULT_SETTINGS,
+        log_size_max: int = SIZE_BYTES_MAX,
     ) -> None:
         self.id, self.path = NodeId(name * 16), directory / f"{name}.db"
         address = addresses.setdefault(self.id, a_free_address())
@@ -74,7 +78,7 @@ class Node:
         settings = GossipSettings(probe_interval_s=0.1)
         gossip = Gossip(identity, settings, random.Random(name), now, generation=time.time_ns())
         self.membership = Membership(gossip, self.datagrams, self.network)
-        self.storage = RaftStorage.open(self.path)
+        self.storage = RaftStorage.open(self.path, log_size_max)
         self.consensus = Consensus(self.id, RAFT, self.storage, self.network, random.Random(name), snapshot_every)
         self.guard = StateGuard(self.consensus, self.membership, self.network)
         self.deaths = DeathQuorum(self.consensus, self.membership, self.network)
@@ -121,14 +125,18 @@ async def _ended(running: "asyncio.Future[Any]") -> None:
 class Nodes:
     """A cluster. Nodes are called a, b, c …; the first one forms it, all become voters as far as there is need."""
 
-    def __init__(self, directory: Path, snapshot_every: int, voter_settings: VoterSettings) -> None:
+    def __init__(
+        self, directory: Path, snapshot_every: int, voter_settings: VoterSettings, disks: dict[str, Disk]
+    ) -> None:
         self._directory, self._snapshot_every, self._voter_settings = directory, snapshot_every, voter_settings
+        self._disks = disks
         self._addresses: dict[NodeId, Address] = {}
         self.by_name: dict[str, Node] = {}
 
     async def start(self, name: str) -> Node:
         join = tuple(self._addresses.values())
-        node = Node(name, self._directory, self._addresses, self._snapshot_every, self._voter_settings)
+        directory, log_size_max = self._disks.get(name, (self._directory, SIZE_BYTES_MAX))
+        node = Node(name, directory, self._addresses, self._snapshot_every, self._voter_settings, log_size_max)
         self.by_name[name] = node
         await node.start(join)
         return node
@@ -167,9 +175,14 @@ class Nodes:
 
 @asynccontextmanager
 async def nodes(
-    directory: Path, count: int = 3, snapshot_every: int = 10_000, voter_settings: VoterSettings = DEFAULT_SETTINGS
+    directory: Path,
+    count: int = 3,
+    snapshot_every: int = 10_000,
+    voter_settings: VoterSettings = DEFAULT_SETTINGS,
+    disks: dict[str, Disk] | None = None,
 ) -> AsyncIterator[Nodes]:
-    made = Nodes(directory, snapshot_every, voter_settings)
+    """`disks` are those of nodes whose disk is another than the others'."""
+    made = Nodes(directory, snapshot_every, voter_settings, disks or {})
     try:
         for name in "abcde"[:count]:
             await made.start(name)

@@ -10,6 +10,7 @@ from swarmlet.raft import (
     EntryKind,
     Event,
     HardState,
+    LostTail,
     Membership,
     Message,
     MessageReceived,
@@ -57,12 +58,14 @@ class Driven:
         snapshot: Snapshot | None = None,
         settings: RaftSettings | None = None,
         seed: int = 1,
+        lost_tail: LostTail | None = None,
     ) -> None:
         last_term = log[-1].term if log else snapshot.last_term if snapshot else 0
         hard_state = HardState(last_term if term is None else term, voted_for)
+        restored = RestoredState(hard_state, snapshot, log, lost_tail)
         self.now = 100.0
         self.settings = settings or RaftSettings()
-        self.raft = Raft(node, self.settings, RestoredState(hard_state, snapshot, log), Random(seed), self.now)
+        self.raft = Raft(node, self.settings, restored, Random(seed), self.now)
         self.disk_waits = False
         self.unsynced: list[Persist] = []
 

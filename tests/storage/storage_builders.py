@@ -9,6 +9,7 @@ from pathlib import Path
 from swarmlet.model.ids import NodeId
 from swarmlet.raft import Entry, EntryKind, HardState, Membership, Persist, RestoredState, Snapshot
 from swarmlet.storage import RaftStorage
+from swarmlet.storage.progress import mark_path
 
 DEADLINE_S = 20.0
 
@@ -57,6 +58,7 @@ def write_and_wait(storage: RaftStorage, *writes: Persist) -> list[tuple[int, Ba
 
 def written(path: Path, *writes: Persist) -> None:
     with RaftStorage.open(path) as storage:
+        storage.load()
         assert all(error is None for _, error in write_and_wait(storage, *writes))
 
 
@@ -68,7 +70,7 @@ def loaded(path: Path) -> RestoredState:
 def as_after_a_crash(path: Path, copy: Path) -> Path:
     """The files as they are on the disk now, without the storage being closed."""
     copy.mkdir(exist_ok=True)
-    for file in (path, path.with_name(path.name + "-wal")):
+    for file in (path, path.with_name(path.name + "-wal"), mark_path(path)):
         if file.exists():
             shutil.copy(file, copy / file.name)
     return copy / path.name

@@ -7,8 +7,9 @@ import msgpack
 import pytest
 from storage_builders import a_persist, a_snapshot, as_after_a_crash, damage, entries, loaded, write_and_wait, written
 
-from swarmlet.raft import HardState
+from swarmlet.raft import HardState, LostTail, RestoredState
 from swarmlet.storage import DamagedLog, NewerFormat, RaftStorage
+from swarmlet.storage.progress import mark_path
 from swarmlet.storage.schema import MIGRATIONS
 
 FLIPPED = "UPDATE log SET record = zeroblob(length(record)) WHERE position = ?"
@@ -45,7 +46,7 @@ def test_damage_before_a_good_record_is_an_error_that_names_it_and_what_to_do(pa
 
     assert refused.value.record == "log entry 6"
     assert f"{path}: log entry 6 is damaged or missing, before entry 7" in str(refused.value)
-    assert "move the whole data directory away and start the agent with `join`" in str(refused.value).lower()
+    assert "run `swarmlet recover --discard --config FILE`" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -177,11 +178,72 @@ def test_whatever_is_left_of_a_torn_write_ahead_log_is_a_whole_prefix(tmp_path: 
             copy = as_after_a_crash(original, tmp_path / f"torn{number}")
             copy.with_name("raft.db-wal").write_bytes(content[:length])
 
-            restored = loaded(copy)
+            try:
+                restored = loaded(copy)
+            except DamagedLog as refused:
+                assert "has lost all 6 writes" in str(refused)
+                continue
+            whole = len(restored.entries) // 3
+            assert restored.entries == entries(1, 3 * whole), "a write is there whole or not at all"
+            assert restored.hard_state == HardState(6, None), "no vote is forgotten"
+            assert restored.lost_tail == LostTail(18, 6) and whole < 6
 
-            writes = restored.hard_state.term
-            assert restored.entries == entries(1, 3 * writes), "a write is there whole or not at all"
-            assert writes < 6
+
+def test_a_transaction_that_was_torn_before_it_was_reported_is_no_loss(tmp_path: Path) -> None:
+    original = tmp_path / "raft.db"
+    with RaftStorage.open(original) as storage:
+        write_and_wait(storage, a_persist(1, entries(1, 3)))
+        mark = mark_path(original).read_bytes()
+        write_and_wait(storage, a_persist(2, entries(4, 6)))
+        copy = as_after_a_crash(original, tmp_path / "copy")
+    wal = copy.with_name("raft.db-wal")
+    wal.write_bytes(wal.read_bytes()[:-1])
+    mark_path(copy).write_bytes(mark)
+
+    restored = loaded(copy)
+
+    assert restored.entries == entries(1, 3)
+    assert restored.lost_tail is None
+
+
+def test_what_was_lost_is_remembered_until_the_server_says_that_it_has_caught_up(path: Path) -> None:
+    damage(path, FLIPPED, 9)
+    assert loaded(path).lost_tail == LostTail(9, 2)
+
+    written(path, a_persist(1, entries(9, 9)))
+    assert loaded(path).lost_tail == LostTail(9, 2)
+
+    with RaftStorage.open(path) as storage:
+        storage.load()
+        storage.forget_lost_tail()
+        write_and_wait(storage, a_persist(1, entries(10, 10)))
+    assert loaded(path) == RestoredState(HardState(2, None), a_snapshot(3), entries(4, 10))
+
+
+@pytest.mark.parametrize("table", ["hard_state", "snapshot", "progress"])
+def test_a_record_that_is_gone_is_damage_too(path: Path, table: str) -> None:
+    damage(path, f"DELETE FROM {table}")
+
+    with pytest.raises(DamagedLog):
+        loaded(path)
+
+
+def test_entries_that_are_gone_from_the_end_without_a_trace_are_missed(path: Path) -> None:
+    damage(path, "DELETE FROM log WHERE position > 6")
+
+    restored = loaded(path)
+
+    assert restored.entries == entries(4, 6)
+    assert restored.lost_tail == LostTail(9, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 1024, b"nonsense" * 128])
+def test_a_mark_that_is_spoilt_costs_nothing_while_the_log_is_whole(path: Path, content: bytes) -> None:
+    mark_path(path).write_bytes(content)
+
+    restored = loaded(path)
+
+    assert (restored.entries, restored.lost_tail) == (entries(4, 9), None)
 
 
 def test_a_flipped_byte_in_the_write_ahead_log_cuts_what_comes_after(tmp_path: Path) -> None:
@@ -195,4 +257,7 @@ def test_a_flipped_byte_in_the_write_ahead_log_cuts_what_comes_after(tmp_path: P
     content[-100] ^= 0xFF
     wal.write_bytes(content)
 
-    assert loaded(copy).entries == entries(1, 3)
+    restored = loaded(copy)
+
+    assert restored.entries == entries(1, 3)
+    assert restored.lost_tail == LostTail(4, 0)

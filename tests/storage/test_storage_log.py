@@ -21,7 +21,7 @@ from storage_builders import (
 from swarmlet.model.ids import NodeId
 from swarmlet.model.pieces import Pieces
 from swarmlet.raft import HardState, Persist, RestoredState
-from swarmlet.storage import RaftStorage, StorageFull, StorageInUse, StorageOverloaded
+from swarmlet.storage import RaftStorage, StorageFull, StorageInUse, StorageOverloaded, new_lineage
 from swarmlet.storage.log_database import LogDatabase
 
 VOTE = HardState(3, NodeId("a"))
@@ -139,9 +139,9 @@ def test_a_later_snapshot_takes_the_place_of_an_earlier_one(path: Path) -> None:
 def test_the_first_state_of_a_node_is_written_once(path: Path) -> None:
     first = RestoredState(HardState(1, None), a_snapshot(0), ())
     with RaftStorage.open(path) as storage:
-        storage.initialize(first)
+        storage.initialize(first, new_lineage())
         with pytest.raises(AssertionError):
-            storage.initialize(first)
+            storage.initialize(first, new_lineage())
 
     assert loaded(path) == first
 
@@ -162,7 +162,8 @@ class SlowDisk(LogDatabase):
     """Holds its first transaction until it is told to go on, and counts how many there were."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, LogDatabase.open(path)._connection)
+        opened = LogDatabase.open(path)
+        super().__init__(path, opened._connection, opened._mark)
         self.entered, self.go_on = threading.Event(), threading.Event()
         self.transactions = 0
 
