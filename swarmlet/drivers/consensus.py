@@ -31,7 +31,6 @@ from swarmlet.raft import (
     Event,
     LeaderUnreachable,
     MembershipChange,
-    Message,
     MessageReceived,
     Persist,
     PersistDone,
@@ -51,9 +50,9 @@ from swarmlet.raft import (
     Snapshot,
     Tick,
     TransferLeadership,
+    VersionUnknown,
+    Wire,
     bootstrap_state,
-    decode_message,
-    encode_message,
 )
 from swarmlet.storage import RaftStorage
 from swarmlet.store import (
@@ -101,6 +100,8 @@ class Consensus:
         self.room = Room(store_size_bytes_max)
         self._settings, self._storage, self._network, self._rng = settings, storage, network, rng
         self._failure: BaseException | None = None
+        self._wire = Wire()
+        self._not_understood: set[NodeId] = set()
         self._sessions = Sessions(f"{node_id}-{time.time_ns():x}")
         self._request = 0
         self._inbox: list[Event] = []
@@ -109,7 +110,6 @@ class Consensus:
         self._pending: dict[int, _Proposal] = {}
         """In the log, by index."""
         self._reading: dict[int, asyncio.Future[bytes]] = {}
-        self._last_sent: tuple[Message | None, bytes] = (None, b"")
         self._loop: asyncio.AbstractEventLoop | None = None
         restored = storage.load()
         self._machine = StateMachine(restored.snapshot, snapshot_every, self._applied)
@@ -256,7 +256,14 @@ class Consensus:
     # The core's effects
 
     def _on_raft_message(self, sender: NodeId, body: bytes) -> None:
-        self._post(MessageReceived(sender, decode_message(body)))
+        try:
+            message = self._wire.decode(sender, body)
+        except VersionUnknown as error:
+            if sender not in self._not_understood:
+                self._not_understood.add(sender)
+                log.warning("raft_version_unknown", peer=sender, error=str(error))
+            return
+        self._post(MessageReceived(sender, message))
 
     def _post(self, event: Event) -> None:
         self._inbox.append(event)
@@ -281,7 +288,7 @@ class Consensus:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Send(to, message):
-                self._network.notify(to, RAFT, self._encoded(message))
+                self._network.notify(to, RAFT, self._wire.encode(to, message))
             case Persist():
                 self._storage.write(effect, self._persisted_in_thread)
             case ApplyEntries(entries):
@@ -302,12 +309,6 @@ class Consensus:
                 log.info("raft_role_changed", role=role, term=term, leader=leader_id)
                 self._leader_calls.leader_changed()
                 self.role_changed.set()
-
-    def _encoded(self, message: Message) -> bytes:
-        """Followers that are equally far are sent the same, one after the other."""
-        if message != self._last_sent[0]:
-            self._last_sent = (message, encode_message(message))
-        return self._last_sent[1]
 
     def _accepted(self, proposal: _Proposal, index: int, term: int) -> None:
         proposal.term = term
