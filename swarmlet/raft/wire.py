@@ -48,13 +48,18 @@ class Wire:
         self.oldest, self.newest = min(dialects), max(dialects)
         self._peers: dict[NodeId, int] = {}
         """The newest version that each one heard understands; as many as there are members."""
+        self._last: tuple[Message | None, int, bytes] = (None, 0, b"")
+        """The same message often goes to several peers, one after the other."""
 
     def version_for(self, peer: NodeId) -> int:
         return max(self.oldest, min(self.newest, self._peers.get(peer, self.oldest)))
 
     def encode(self, to: NodeId, message: Message) -> bytes:
         version = self.version_for(to)
-        return bytes((version, self.newest)) + self._dialects[version].encode(message)
+        if self._last[0] is not message or self._last[1] != version:
+            encoded = bytes((version, self.newest)) + self._dialects[version].encode(message)
+            self._last = (message, version, encoded)
+        return self._last[2]
 
     def decode(self, sender: NodeId, data: bytes) -> Message:
         """Raises `VersionUnknown` and `MessageInvalid`; what the sender understands is learned all the same."""

@@ -235,7 +235,8 @@ def typed(path: Path, error: sqlite3.Error) -> StorageFailed | StorageInUse | Da
             return StorageFull(path, "the disk is full, or the log has reached its size limit: free some space")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StorageInUse(path)
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR:
+            # The last one says that a table or a column is missing, which were there when this code was tested.
             return DamagedLog(path, "the database", f"is damaged ({error})")
         case _:
             return StorageFailed(path, str(error))
