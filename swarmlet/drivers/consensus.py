@@ -262,8 +262,10 @@ class Consensus:
             if sender not in self._not_understood:
                 self._not_understood.add(sender)
                 log.warning("raft_version_unknown", peer=sender, error=str(error))
+            self._network.notify(sender, RAFT, self._wire.notice())
             return
-        self._post(MessageReceived(sender, message))
+        if message is not None:
+            self._post(MessageReceived(sender, message))
 
     def _post(self, event: Event) -> None:
         self._inbox.append(event)

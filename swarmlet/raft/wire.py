@@ -5,8 +5,10 @@ Rules:
 - Two bytes open every message: the version it is written in, and the newest that its sender understands. They stay
   as they are in every version, so a server learns from a message that it can't read what it should say instead.
 - Until a peer is heard, it is spoken to in the oldest version. One that went back to an older agent is heard in it.
-- A message of an unknown version is dropped, as if it were lost: Raft repeats what matters, by then in a version
-  that is understood. Versions too far apart to share one (a release was left out) never do, which is said once.
+- A message of an unknown version is dropped, as if it were lost, and answered by a notice: a header without a
+  message (version 0). A learner never speaks first, so its leader would not learn otherwise that it went back to an
+  older agent. Raft repeats what matters, by then in a version that is understood. Versions too far apart to share
+  one (a release was left out) never do.
 A version is only how messages look. What servers do with them changes through the log, or not at all.
 """
 
@@ -18,6 +20,8 @@ from swarmlet.raft.codec import VERSION, MessageInvalid, decode_message, encode_
 from swarmlet.raft.messages import Message
 
 HEADER_BYTES = 2
+NOTICE = 0
+"""No version: only the header counts."""
 
 
 class Dialect(NamedTuple):
@@ -61,11 +65,20 @@ class Wire:
             self._last = (message, version, encoded)
         return self._last[2]
 
-    def decode(self, sender: NodeId, data: bytes) -> Message:
-        """Raises `VersionUnknown` and `MessageInvalid`; what the sender understands is learned all the same."""
+    def notice(self) -> bytes:
+        """Answers a message of an unknown version."""
+        return bytes((NOTICE, self.newest))
+
+    def decode(self, sender: NodeId, data: bytes) -> Message | None:
+        """None for a notice. What the sender understands is learned in any case.
+
+        Raises `MessageInvalid`, and `VersionUnknown`, which has to be answered by a notice.
+        """
         if len(data) < HEADER_BYTES:
             raise MessageInvalid("it is too short")
         version, self._peers[sender] = data[0], data[1]
+        if version == NOTICE:
+            return None
         dialect = self._dialects.get(version)
         if dialect is None:
             raise VersionUnknown(sender, version, self.oldest, self.newest)

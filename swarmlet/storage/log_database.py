@@ -62,7 +62,7 @@ class LogDatabase:
             migrate(connection, path)
             path.chmod(0o600)
             sync_directory(path.parent)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             connection.close()
             raise typed(path, error) from error
         except OSError as error:
@@ -88,7 +88,7 @@ class LogDatabase:
             hard_state = self._only("hard_state", "the record of term and vote", records.decode_hard_state)
             snapshot = self._snapshot()
             entries = self._entries(snapshot)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise typed(self._path, error) from error
         return RestoredState(hard_state or HardState(0, None), snapshot, entries)
 
@@ -228,8 +228,10 @@ class LogDatabase:
         self._connection.execute(f"REPLACE INTO {table} VALUES (1, ?, ?)", (record, records.checksum(record)))
 
 
-def typed(path: Path, error: sqlite3.Error) -> StorageFailed | StorageInUse | DamagedLog:
-    """SQLite's error in this package's words."""
+def typed(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StorageFailed | StorageInUse | DamagedLog:
+    """SQLite's error in this package's words. What is no text where a text has to be is damage, too."""
+    if isinstance(error, UnicodeDecodeError):
+        return DamagedLog(path, "the database", f"is damaged ({error})")
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_FULL:
             return StorageFull(path, "the disk is full, or the log has reached its size limit: free some space")

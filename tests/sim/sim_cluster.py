@@ -61,7 +61,7 @@ class SimCluster:
         self.invariants = Invariants()
         if first is not None and first.snapshot is not None:
             self.invariants.begin(first.snapshot)
-        self.elections = 0
+        self.elections = self.reads_ready = 0
         self.settings = settings
         self._trace: deque[tuple[float, NodeId, Event | RoleChanged]] = deque(maxlen=TRACE_MAX)
         self._proposals = 0
@@ -173,6 +173,7 @@ class SimCluster:
             server.disk.stalled_until = 0.0
             server.disk.latency_max_s = 0.01
             server.asleep_until = 0.0
+            server.crash_while_writing = False
             if server.raft is None and not server.damaged:
                 server.start()
 

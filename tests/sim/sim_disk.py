@@ -45,29 +45,36 @@ class Disk:
         return self._free_at
 
     def sync(self, sequence: int, rng: Random) -> int | None:
-        """Sync up to `sequence`, or whatever has gathered (group commit); the last sequence that is safe now."""
+        """Sync up to `sequence`, or whatever has gathered (group commit); the last sequence that is safe now.
+
+        Raises `DamagedLog` where a bit has rotted.
+        """
         if not self._waiting or self._waiting[0].sequence > sequence:
             return None
-        assert self._database is not None
         group = self._waiting if rng.random() < 0.5 else [p for p in self._waiting if p.sequence <= sequence]
-        try:
-            self._database.write(group)
-        except sqlite3.Error as error:
-            check(self._rotten, "a sound disk takes what is written", error)
-            raise typed(self._path, error) from error
+        self._carry_out(group)
         for persist in group:
             self.durable.carry_out(persist)
         self._waiting = self._waiting[len(group) :]
         return group[-1].sequence
 
+    def _carry_out(self, group: list[Persist]) -> None:
+        assert self._database is not None
+        try:
+            self._database.write(group)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            check(self._rotten, "a sound disk takes what is written", error)
+            raise typed(self._path, error) from error
+
     # Crashes
 
     def crash(self, rng: Random) -> None:
+        """Raises `DamagedLog` where a bit has rotted."""
         assert self._database is not None
         group = self._waiting[: rng.randint(0, len(self._waiting))]
         files = Files.read(self._path)
         if group:
-            self._database.write(group)
+            self._carry_out(group)
             remains = cut_while_writing(files, Files.read(self._path), rng)
             files, self._must_be = remains.files, remains.committed
             self._may_be = self.durable.copy()

@@ -6,7 +6,7 @@ from random import Random
 
 from sim_backups import Backups
 from sim_clients import Client
-from sim_cluster import SimCluster
+from sim_cluster import SimCluster, running
 from sim_profiles import Profile
 from sim_server import SimServer
 from sim_watchers import Watcher
@@ -14,8 +14,10 @@ from sim_watchers import Watcher
 from swarmlet.model.ids import NodeId
 from swarmlet.raft import (
     AddLearner,
+    ChangeVoters,
     Compact,
     Demote,
+    LeaderUnreachable,
     MembershipChange,
     Promote,
     RaftSettings,
@@ -24,6 +26,8 @@ from swarmlet.raft import (
 )
 
 CHANGES: tuple[Callable[[NodeId], MembershipChange], ...] = (AddLearner, AddLearner, Promote, Promote, Demote, Remove)
+JOINT_CHANGES = 0.4
+"""So many of the changes are of several voters at once; many are refused, since not all are learners."""
 SLOW_DISK_LATENCY_S = 0.15
 
 
@@ -55,6 +59,7 @@ class Faults:
             (profile.slow_disks, self._slow_down),
             (profile.changes, self._change),
             (profile.transfers, self._transfer),
+            (profile.doubts, self._doubt),
             (profile.compactions, lambda: self._compact(self._any())),
             (profile.moves, self._move),
             (profile.upgrades, self._upgrade),
@@ -128,6 +133,7 @@ class Faults:
             self._crash(server)
 
     def _restart(self, server: SimServer) -> None:
+        server.crash_while_writing = False
         if server.raft is not None or server.damaged:
             return
         all_sound = not any(other.damaged for other in self._cluster.servers.values())
@@ -148,13 +154,21 @@ class Faults:
     def _change(self) -> None:
         leader = self._cluster.leader()
         if leader is not None and leader.is_awake:
-            node = self._rng.choice(list(self._cluster.servers))
-            self._cluster.change(leader, self._rng.choice(CHANGES)(node))
+            names = list(self._cluster.servers)
+            change = self._rng.choice(CHANGES)(self._rng.choice(names))
+            if self._rng.random() < JOINT_CHANGES:
+                change = ChangeVoters(frozenset(self._rng.sample(names, self._rng.randint(1, len(names)))))
+            self._cluster.change(leader, change)
 
     def _transfer(self) -> None:
         server, target = self._any(), self._rng.choice([None, *self._cluster.servers])
         if server.is_awake:
             server.step(TransferLeadership(target))
+
+    def _doubt(self) -> None:
+        server = self._any()
+        if server.is_awake and (leader_id := running(server).leader_id) is not None:
+            server.step(LeaderUnreachable(leader_id))
 
     def _compact(self, server: SimServer) -> None:
         if server.is_awake and server.machine.index > 0:

@@ -20,7 +20,7 @@ class Invariants:
     def __init__(self) -> None:
         self.reference = Reference()
         self.applied: dict[int, Entry] = {}
-        self.writes_acknowledged = self.reads_served = 0
+        self.writes_acknowledged = self.reads_served = self.joint_memberships = 0
         self._leaders: dict[int, NodeId] = {}
         self._written: dict[tuple[int, int], tuple[int | None, Entry]] = {}
         self._committed_in: dict[int, tuple[int, int]] = {}
@@ -116,17 +116,8 @@ class Invariants:
 
     def _membership_applied(self, entry: Entry) -> None:
         after, before = decode_membership(entry.data), self._last_membership[1]
-        joint = after.outgoing or before.outgoing
-        check(
-            bool(joint) or len(after.voters ^ before.voters) <= 1,
-            "configuration safety: one voter at a time",
-            sorted(before.voters),
-            sorted(after.voters),
-        )
-        if after.outgoing and not before.outgoing:
-            check(after.outgoing == before.voters, "configuration safety: the joint one holds the old", before, after)
-        if before.outgoing and not after.outgoing:
-            check(after.voters == before.voters, "configuration safety: the joint one ends in the new", before, after)
+        check(_may_follow(before, after), "configuration safety: majorities that follow each other meet", before, after)
+        self.joint_memberships += after.is_joint
         self._last_membership = (entry.index, after)
 
     # The state machine
@@ -171,3 +162,12 @@ class Invariants:
         fresh = revision >= acknowledged_before
         check(fresh, "no stale read: a write acknowledged before is missing", node, revision, acknowledged_before)
         self.reads_served += 1
+
+
+def _may_follow(before: Membership, after: Membership) -> bool:
+    """Whether `after` is one step from `before`: one voter, or into or out of a joint membership (Raft §6)."""
+    if after.is_joint:
+        return not before.is_joint and after.outgoing == before.voters
+    if before.is_joint:
+        return after.voters == before.voters
+    return len(after.voters ^ before.voters) <= 1

@@ -24,6 +24,9 @@ class Profile:
     slow_disks: float = 0.0
     changes: float = 0.0
     transfers: float = 0.0
+    doubts: float = 0.0
+    """Servers that are told, mostly wrongly, that their leader's process is gone."""
+    lease_reads: bool = False
     compactions: float = 0.0
     moves: float = 0.0
     """Addresses that change."""
@@ -42,6 +45,10 @@ PROFILES = {
     "bit-rot": Profile(size=5, voters=5, crashes=1.0, rot=0.3, loss_max=0.05, slow_disks=0.1),
     "membership": Profile(size=6, changes=4.0, crashes=0.2, transfers=0.4, partitions=0.2),
     "sleepers": Profile(sleeps=0.7, partitions=1.0, transfers=0.3, clients=6, think_max_s=0.3),
+    "doubters": Profile(doubts=4.0, partitions=0.4, crashes=0.3, delay_max_s=0.05, clients=6, think_max_s=0.3),
+    "leases": Profile(
+        lease_reads=True, sleeps=0.7, partitions=0.7, crashes=0.3, transfers=0.4, doubts=0.3, changes=0.5, clients=6
+    ),
     "contention": Profile(
         clients=12, think_max_s=0.1, duration_s=6.0, loss_max=0.1, crashes=0.3, partitions=0.3, transfers=0.5
     ),
@@ -64,6 +71,7 @@ PROFILES = {
         slow_disks=0.1,
         changes=1.0,
         transfers=0.3,
+        doubts=1.0,
         compactions=0.5,
         moves=0.2,
         upgrades=0.05,

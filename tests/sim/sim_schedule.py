@@ -1,11 +1,11 @@
 """One whole run: a cluster forms, faults happen, they end, and it has to recover; then its history is examined."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 
 from lin_register import check_register
 from sim_backups import check_restored, first_state
-from sim_cluster import SimCluster
+from sim_cluster import SMALL, SimCluster
 from sim_faults import Faults
 from sim_profiles import Profile
 from sim_violation import Violation
@@ -20,9 +20,10 @@ class Tally:
     """What runs did, so that one can tell whether they are worth anything."""
 
     schedules: int = 0
-    virtual_s: float = 0.0
+    virtual_seconds: float = 0.0
     elections: int = 0
     entries: int = 0
+    joint_memberships: int = 0
     snapshots_installed: int = 0
     crashes: int = 0
     torn_transactions: int = 0
@@ -47,7 +48,7 @@ class Schedule:
 
 def run_schedule(profile: Profile, seed: int) -> Schedule:
     """Raises `Violation`, or what a core asserts, with the end of the trace as a note."""
-    cluster = SimCluster(seed, profile.size)
+    cluster = SimCluster(seed, profile.size, replace(SMALL, lease_reads=profile.lease_reads))
     try:
         cluster.form(profile.voters)
         faults = Faults(cluster, profile)
@@ -100,9 +101,10 @@ def _tally(cluster: SimCluster, faults: Faults) -> Tally:
     servers, invariants = cluster.servers.values(), cluster.invariants
     return Tally(
         schedules=1,
-        virtual_s=cluster.timeline.now,
+        virtual_seconds=cluster.timeline.now,
         elections=cluster.elections,
         entries=invariants.applied_index,
+        joint_memberships=invariants.joint_memberships,
         snapshots_installed=sum(server.snapshots_installed for server in servers),
         crashes=sum(server.starts - 1 for server in servers),
         torn_transactions=sum(server.disk.torn_transactions for server in servers),

@@ -98,7 +98,14 @@ class SimServer:
 
     def crash(self) -> None:
         self.raft = None
-        self.disk.crash(self.cluster.rng)
+        try:
+            self.disk.crash(self.cluster.rng)
+        except DamagedLog:
+            self._end_for_good()
+
+    def _end_for_good(self) -> None:
+        self.raft, self.damaged = None, True
+        self.disk.close()
 
     def _crash(self, incarnation: int) -> None:
         if incarnation == self.incarnation and self.raft is not None:
@@ -119,6 +126,11 @@ class SimServer:
         """A client or a peer asks for something. Nobody answers while it is down."""
         if self.raft is not None:
             self._when_awake(lambda: request(self.service))
+
+    def read(self) -> None:
+        """Ask for the index that a linearizable read waits for, and no more."""
+        if self.raft is not None:
+            self.service.read_index(lambda _index: None)
 
     def step(self, event: Event) -> list[Effect]:
         """Nothing while it is down."""
@@ -143,8 +155,15 @@ class SimServer:
             message = self._wire.decode(sender, data)
         except VersionUnknown:
             self.versions_unknown += 1
+            self._send(sender, self._wire.notice())
             return
-        self.step(MessageReceived(sender, message))
+        if message is not None:
+            self.step(MessageReceived(sender, message))
+
+    def _send(self, to: NodeId, data: bytes) -> None:
+        target = self.cluster.servers.get(to)
+        if target is not None:
+            self.cluster.network.carry(self.node_id, to, partial(target.receive, self.node_id, data))
 
     def _clock(self) -> float:
         return 1_000.0 + self.cluster.timeline.now * self._clock_rate
@@ -168,10 +187,7 @@ class SimServer:
         match effect:
             case Send(to, message):
                 self.cluster.invariants.said(self.node_id, to, message, self.disk.durable)
-                target = self.cluster.servers.get(to)
-                if target is not None:
-                    deliver = partial(target.receive, self.node_id, self._wire.encode(to, message))
-                    self.cluster.network.carry(self.node_id, to, deliver)
+                self._send(to, self._wire.encode(to, message))
             case Persist():
                 self._persist(effect, led and self.is_leader)
             case RoleChanged():
@@ -239,8 +255,7 @@ class SimServer:
         try:
             done = self.disk.sync(sequence, self.cluster.rng)
         except DamagedLog:
-            self.damaged = True
-            self.crash()
+            self._end_for_good()
             return
         if done is not None:
             self._when_awake(lambda: self.step(PersistDone(done)))

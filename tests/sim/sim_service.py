@@ -107,6 +107,7 @@ class Service:
 
     def read_ready(self, effect: ReadReady) -> None:
         applied_before, answer = self._reading.pop(effect.request)
+        self._server.cluster.reads_ready += 1
         self._server.cluster.invariants.read_ready(self._server.node_id, effect.index, applied_before)
         answer(effect.index)
 
