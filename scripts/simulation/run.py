@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -12,6 +13,7 @@ import structlog
 from sim_planted import BUGS, SCHEDULES_MAX, Planted, find
 from sim_profiles import PROFILES
 from sim_schedule import Tally, run_schedule
+from sim_violation import Violation
 
 SEEDS = 100
 PROGRESS_S = 5.0
@@ -81,10 +83,12 @@ def _run(which: tuple[str, int]) -> Outcome:
     profile, seed = which
     try:
         schedule = run_schedule(PROFILES[profile], seed)
-    except AssertionError as error:
+    except Exception as error:  # noqa: BLE001 - whatever the code raises here it would raise in production
         trace = "\n".join(getattr(error, "__notes__", ()))
-        kind = "" if str(error) else "an assertion of the code itself failed"
-        return Outcome(profile, seed, Tally(schedules=1), f"{type(error).__name__}: {error}{kind}", trace)
+        what = "".join(traceback.format_exception_only(error)).split("the last that happened:")[0]
+        if not isinstance(error, Violation):
+            what += "".join(traceback.format_tb(error.__traceback__)[-3:])
+        return Outcome(profile, seed, Tally(schedules=1), what.strip(), trace)
     return Outcome(profile, seed, schedule.tally, trace="\n".join(schedule.trace))
 
 

@@ -62,7 +62,7 @@ class LogDatabase:
             migrate(connection, path)
             path.chmod(0o600)
             sync_directory(path.parent)
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except sqlite3.Error as error:
             connection.close()
             raise typed(path, error) from error
         except OSError as error:
@@ -88,7 +88,7 @@ class LogDatabase:
             hard_state = self._only("hard_state", "the record of term and vote", records.decode_hard_state)
             snapshot = self._snapshot()
             entries = self._entries(snapshot)
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except sqlite3.Error as error:
             raise typed(self._path, error) from error
         return RestoredState(hard_state or HardState(0, None), snapshot, entries)
 
@@ -228,17 +228,14 @@ class LogDatabase:
         self._connection.execute(f"REPLACE INTO {table} VALUES (1, ?, ?)", (record, records.checksum(record)))
 
 
-def typed(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StorageFailed | StorageInUse | DamagedLog:
-    """SQLite's error in this package's words. What is no text where a text has to be is damage, too."""
-    if isinstance(error, UnicodeDecodeError):
-        return DamagedLog(path, "the database", f"is damaged ({error})")
+def typed(path: Path, error: sqlite3.Error) -> StorageFailed | StorageInUse | DamagedLog:
+    """SQLite's error in this package's words."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_FULL:
             return StorageFull(path, "the disk is full, or the log has reached its size limit: free some space")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StorageInUse(path)
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR:
-            # The last one says that a table or a column is missing, which were there when this code was tested.
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return DamagedLog(path, "the database", f"is damaged ({error})")
         case _:
             return StorageFailed(path, str(error))

@@ -10,14 +10,18 @@ from random import Random
 
 from sim_log_image import EMPTY, LogImage
 from sim_torn import Files, cut_while_writing, flipped
-from sim_violation import Violation, check
+from sim_violation import check
 
+from swarmlet.errors import SwarmletError
 from swarmlet.raft import Persist, RestoredState
-from swarmlet.storage import DamagedLog
 from swarmlet.storage.log_database import LogDatabase, typed
 
 WAL_PAGES_MAX = 24
 """So few that every run moves pages from the write-ahead log to the database, again and again."""
+
+
+class DiskUnusable(Exception):
+    """A bit has rotted, and the storage refuses to go on."""
 
 
 class Disk:
@@ -32,8 +36,9 @@ class Disk:
         self.torn_transactions = 0
         self._waiting: list[Persist] = []
         self._free_at = 0.0
-        self._may_be: LogImage | None = None
-        """What the log is instead if the transaction that was being written at the crash is there."""
+        self._may_be: list[LogImage] = []
+        """What the log is instead if a transaction is there that was being written at a crash. A later crash may even
+        bring back one that seemed lost, as long as nothing was synced in its place."""
         self._must_be = False
         self._rotten = False
 
@@ -47,12 +52,13 @@ class Disk:
     def sync(self, sequence: int, rng: Random) -> int | None:
         """Sync up to `sequence`, or whatever has gathered (group commit); the last sequence that is safe now.
 
-        Raises `DamagedLog` where a bit has rotted.
+        Raises `DiskUnusable` where a bit has rotted.
         """
         if not self._waiting or self._waiting[0].sequence > sequence:
             return None
         group = self._waiting if rng.random() < 0.5 else [p for p in self._waiting if p.sequence <= sequence]
         self._carry_out(group)
+        self._may_be.clear()
         for persist in group:
             self.durable.carry_out(persist)
         self._waiting = self._waiting[len(group) :]
@@ -64,12 +70,12 @@ class Disk:
             self._database.write(group)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             check(self._rotten, "a sound disk takes what is written", error)
-            raise typed(self._path, error) from error
+            raise DiskUnusable(str(typed(self._path, error))) from error
 
     # Crashes
 
     def crash(self, rng: Random) -> None:
-        """Raises `DamagedLog` where a bit has rotted."""
+        """Raises `DiskUnusable` where a bit has rotted."""
         assert self._database is not None
         group = self._waiting[: rng.randint(0, len(self._waiting))]
         files = Files.read(self._path)
@@ -77,9 +83,10 @@ class Disk:
             self._carry_out(group)
             remains = cut_while_writing(files, Files.read(self._path), rng)
             files, self._must_be = remains.files, remains.committed
-            self._may_be = self.durable.copy()
+            with_it = self.durable.copy()
             for persist in group:
-                self._may_be.carry_out(persist)
+                with_it.carry_out(persist)
+            self._may_be.append(with_it)
             self.torn_transactions += 1
         self._database.close()
         self._database = None
@@ -96,15 +103,15 @@ class Disk:
         self._rotten = True
 
     def start(self) -> RestoredState:
-        """What is on it. Raises `DamagedLog` where a bit has rotted, and only there."""
+        """What is on it. Raises `DiskUnusable` where a bit has rotted, and only there."""
         if self._database is None:
             try:
                 self._database = self._open()
                 restored = self._database.load()
-            except DamagedLog as error:
+            except (SwarmletError, UnicodeDecodeError, MemoryError) as error:
                 check(self._rotten, "a torn write is no damage", error)
                 self.close()
-                raise
+                raise DiskUnusable(str(error)) from error
             self._compare(restored)
         return self.durable.restored()
 
@@ -120,10 +127,11 @@ class Disk:
 
     def _compare(self, restored: RestoredState) -> None:
         """What was synced is there; what was being written is there as a whole or not at all."""
-        with_it = self._may_be.restored() if self._may_be is not None else None
-        if with_it is not None and restored == with_it:
-            assert self._may_be is not None
-            self.durable = self._may_be
-        elif self._must_be or restored != self.durable.restored():
-            raise Violation(f"what was synced is on the disk: {restored}, {self.durable.restored()}, {with_it}")
-        self._may_be, self._must_be = None, False
+        candidates = [self._may_be[-1]] if self._must_be else [*reversed(self._may_be), self.durable]
+        found = next((image for image in candidates if image.restored() == restored), None)
+        if found is None and self._rotten:
+            self.close()
+            raise DiskUnusable("it has lost what was on it, and nobody noticed but the simulation")
+        check(found is not None, "what was synced is on the disk", restored, self.durable.restored(), self._may_be)
+        assert found is not None
+        self.durable, self._must_be = found, False

@@ -47,7 +47,7 @@ class Schedule:
 
 
 def run_schedule(profile: Profile, seed: int) -> Schedule:
-    """Raises `Violation`, or what a core asserts, with the end of the trace as a note."""
+    """Raises `Violation`, or whatever the code raises, with the end of the trace as a note."""
     cluster = SimCluster(seed, profile.size, replace(SMALL, lease_reads=profile.lease_reads))
     try:
         cluster.form(profile.voters)
@@ -60,7 +60,7 @@ def run_schedule(profile: Profile, seed: int) -> Schedule:
         if faults.backups.taken:
             _restore(seed, faults)
         return Schedule(_tally(cluster, faults), list(cluster.trace()))
-    except AssertionError as error:
+    except Exception as error:
         error.add_note("the last that happened:")
         error.add_note("\n".join(cluster.trace()))
         raise

@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from sim_disk import Disk
+from sim_disk import Disk, DiskUnusable
 from sim_log_image import LogImage
 from sim_machine import Machine
 from sim_service import Service
@@ -34,7 +34,6 @@ from swarmlet.raft import (
     Tick,
     VersionUnknown,
 )
-from swarmlet.storage import DamagedLog
 
 if TYPE_CHECKING:
     from sim_cluster import SimCluster
@@ -80,7 +79,7 @@ class SimServer:
         assert self.raft is None and not self.damaged
         try:
             restored = self.disk.start()
-        except DamagedLog:
+        except DiskUnusable:
             self.damaged = True
             return
         self.incarnation += 1
@@ -97,10 +96,10 @@ class SimServer:
         self.cluster.timeline.after(self.cluster.rng.uniform(0, TICK_S), partial(self._tick, self.incarnation))
 
     def crash(self) -> None:
-        self.raft = None
+        self.raft, self.crash_while_writing = None, False
         try:
             self.disk.crash(self.cluster.rng)
-        except DamagedLog:
+        except DiskUnusable:
             self._end_for_good()
 
     def _end_for_good(self) -> None:
@@ -108,7 +107,7 @@ class SimServer:
         self.disk.close()
 
     def _crash(self, incarnation: int) -> None:
-        if incarnation == self.incarnation and self.raft is not None:
+        if self.crash_while_writing and incarnation == self.incarnation and self.raft is not None:
             self.crash()
 
     def sleep(self, duration_s: float) -> None:
@@ -224,7 +223,6 @@ class SimServer:
         done_at = self.disk.write(persist, timeline.now, self.cluster.rng)
         timeline.after(done_at - timeline.now, partial(self._synced, self.incarnation, persist.sequence))
         if self.crash_while_writing:
-            self.crash_while_writing = False
             crash_at = self.cluster.rng.uniform(timeline.now, done_at)
             timeline.after(crash_at - timeline.now, partial(self._crash, self.incarnation))
 
@@ -254,7 +252,7 @@ class SimServer:
             return
         try:
             done = self.disk.sync(sequence, self.cluster.rng)
-        except DamagedLog:
+        except DiskUnusable:
             self._end_for_good()
             return
         if done is not None:
