@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import structlog
-from sim_planted import BUGS, SCHEDULES_MAX, Planted, find
+from sim_planted import BUGS, SCHEDULES_MAX, Planted, find, is_natural
 from sim_profiles import PROFILES
 from sim_schedule import Tally, run_schedule
 from sim_violation import Violation
@@ -114,7 +114,7 @@ def _find_planted(jobs: int) -> int:
     missed = 0
     with multiprocessing.get_context("spawn").Pool(jobs, _quiet) as pool:
         for bug, schedule, violation in pool.imap(_find, range(len(BUGS))):
-            natural = violation.startswith(bug.found_as)
+            natural = is_natural(bug, violation)
             missed += not natural
             what = (
                 f"schedule {schedule:>4} of profile {bug.profile}" if schedule else f"not in {SCHEDULES_MAX} schedules"

@@ -52,9 +52,17 @@ DISKS = Path("/dev/shm")
 
 class SimCluster:
     def __init__(
-        self, seed: int, size: int, settings: RaftSettings = SMALL, first: RestoredState | None = None
+        self,
+        seed: int,
+        size: int,
+        settings: RaftSettings = SMALL,
+        first: RestoredState | None = None,
+        gathering: float = 0.0,
     ) -> None:
-        """`first` is what the first server begins with, in place of a new cluster's first state."""
+        """`first` is what the first server begins with, in place of a new cluster's first state.
+
+        So large a part of the servers take the events of a short while as one step.
+        """
         self.rng = Random(seed)
         self.timeline = Timeline()
         self.network = Network(self.timeline, self.rng)
@@ -63,6 +71,7 @@ class SimCluster:
             self.invariants.begin(first.snapshot)
         self.elections = self.reads_ready = 0
         self.settings = settings
+        self.gathering = gathering
         self._trace: deque[tuple[float, NodeId, Event | RoleChanged]] = deque(maxlen=TRACE_MAX)
         self._proposals = 0
         self._directory = tempfile.mkdtemp(prefix="swarmlet-sim-", dir=DISKS if DISKS.is_dir() else None)

@@ -15,7 +15,7 @@ from sim_server import SimServer
 from sim_violation import Violation
 
 from swarmlet.model.ids import NodeId
-from swarmlet.raft import Refusal, Role, RoleChanged
+from swarmlet.raft import RaftSettings, Refusal, Role, RoleChanged
 from swarmlet.raft.effects import ApplyEntries, ReadReady
 from swarmlet.raft.follower import Follower
 from swarmlet.raft.leader import Leader
@@ -55,8 +55,8 @@ class Planted:
     name: str
     plant: Callable[[Patch], None]
     profile: str
-    found_as: str
-    """How the violation begins that is natural to it."""
+    found_as: tuple[str, ...]
+    """How a violation may begin that is natural to it."""
 
 
 # What must be on disk first
@@ -116,16 +116,20 @@ def cut_the_log_at_every_append(patch: Patch) -> None:
 
 
 def install_a_snapshot_over_a_newer_log(patch: Patch) -> None:
-    """The follower does not look whether its log has all that the snapshot brings, and more."""
+    """The follower does not look whether it has all that the snapshot brings, and more."""
     original = Follower._take_chunk
 
     def take_chunk(follower: Follower, leader: NodeId, chunk: InstallSnapshot) -> None:
-        known = RaftLog.term_at
+        server = follower._server
+        commit_index, known = server.commit_index, RaftLog.term_at
+        server.commit_index = min(commit_index, chunk.last_index - 1)
         RaftLog.term_at = lambda log, index: None if index == chunk.last_index else known(log, index)  # type: ignore[method-assign]
         try:
             original(follower, leader, chunk)
         finally:
             RaftLog.term_at = known  # type: ignore[method-assign]
+        if server.commit_index != chunk.last_index:
+            server.commit_index = commit_index  # it is not complete yet
 
     patch.set(Follower, "_take_chunk", take_chunk)
 
@@ -160,6 +164,20 @@ def read_without_asking_whether_it_still_leads(patch: Patch) -> None:
         return original(reads, 2**63, commit_index)
 
     patch.set(PendingReads, "take_ready", take_ready)
+
+
+def believe_a_lease_by_a_clock_that_stood_still(patch: Patch) -> None:
+    """The server's own clock is cut while it is stopped; the lease runs out all the same."""
+
+    def lease_holds(leader: Leader) -> bool:
+        server = leader._server
+        return leader._rounds.unanswered_s(server.quorum, server.now) < server.settings.lease_s
+
+    patch.set(Leader, "_lease_holds", property(lease_holds))
+
+
+def keep_a_lease_longer_than_followers_do(patch: Patch) -> None:
+    patch.set(RaftSettings, "lease_s", property(lambda settings: 4 * settings.election_timeout_max_s))
 
 
 # The store
@@ -202,30 +220,39 @@ def hide_that_changes_are_compacted(patch: Patch) -> None:
 
 
 BUGS = (
-    Planted("vote not persisted", vote_without_remembering, "crashes", "voted before it was on disk"),
-    Planted("acknowledged before fsync", acknowledge_before_fsync, "crashes", "acknowledged before it was on disk"),
+    Planted("vote not persisted", vote_without_remembering, "crashes", ("voted before it was on disk",)),
+    Planted("acknowledged before fsync", acknowledge_before_fsync, "crashes", ("acknowledged before it was on disk",)),
     Planted(
         "earlier term's entry committed by counting",
         commit_entries_of_earlier_terms_by_counting,
         "crashes",
-        "a leader commits by its own term's entries",
+        ("a leader commits by its own term's entries",),
     ),
-    Planted("stale read", read_without_asking_whether_it_still_leads, "sleepers", "no stale read"),
+    Planted("stale read", read_without_asking_whether_it_still_leads, "sleepers", ("no stale read",)),
+    Planted(
+        "stale lease read: a stopped clock", believe_a_lease_by_a_clock_that_stood_still, "leases", ("no stale read",)
+    ),
+    Planted("stale lease read: too long a lease", keep_a_lease_longer_than_followers_do, "leases", ("no stale read",)),
     Planted(
         "membership change without the term's no-op",
         change_the_membership_before_the_terms_first_commit,
         "membership",
-        "configuration safety",
+        ("configuration safety",),
     ),
-    Planted("dedupe lost at leader change", forget_requests_when_the_leader_changes, "contention", "equal "),
-    Planted("dedupe missing", apply_every_retry, "contention", "linearizability"),
-    Planted("dedupe lost in snapshots", leave_the_requests_out_of_snapshots, "contention", "equal states"),
-    Planted("snapshot over newer log", install_a_snapshot_over_a_newer_log, "lossy-links", "what is committed stays"),
-    Planted("learner counted in the quorum", count_learners, "membership", "commit on a quorum's disks"),
-    Planted("applied before it is on disk", apply_before_it_is_on_disk, "crashes", "applied before it was on disk"),
-    Planted("log cut at every append", cut_the_log_at_every_append, "lossy-links", "commit on a quorum's disks"),
-    Planted("vote for a shorter log", vote_for_a_shorter_log, "partitions", "leader completeness"),
-    Planted("a watch with a gap", hide_that_changes_are_compacted, "maintenance", "a watch has no gap"),
+    Planted("dedupe lost at leader change", forget_requests_when_the_leader_changes, "contention", ("equal ",)),
+    Planted("dedupe missing", apply_every_retry, "contention", ("linearizability",)),
+    Planted("dedupe lost in snapshots", leave_the_requests_out_of_snapshots, "contention", ("equal states",)),
+    Planted("snapshot over newer log", install_a_snapshot_over_a_newer_log, "snapshots", ("what is committed stays",)),
+    Planted("learner counted in the quorum", count_learners, "membership", ("commit on a quorum's disks",)),
+    Planted("applied before it is on disk", apply_before_it_is_on_disk, "crashes", ("applied before it was on disk",)),
+    Planted(
+        "log cut at every append",
+        cut_the_log_at_every_append,
+        "lossy-links",
+        ("commit on a quorum's disks", "acknowledged before it was on disk"),
+    ),
+    Planted("vote for a shorter log", vote_for_a_shorter_log, "partitions", ("leader completeness",)),
+    Planted("a watch with a gap", hide_that_changes_are_compacted, "maintenance", ("a watch has no gap",)),
 )
 
 
@@ -248,3 +275,7 @@ def find(bug: Planted, schedules_max: int = SCHEDULES_MAX) -> tuple[int, Violati
             except Violation as violation:
                 return seed + 1, violation
     return None
+
+
+def is_natural(bug: Planted, violation: str) -> bool:
+    return violation.startswith(bug.found_as)

@@ -52,6 +52,16 @@ PROFILES = {
     "contention": Profile(
         clients=12, think_max_s=0.1, duration_s=6.0, loss_max=0.1, crashes=0.3, partitions=0.3, transfers=0.5
     ),
+    "snapshots": Profile(
+        compactions=3.0,
+        repetition_max=0.6,
+        delay_max_s=0.4,
+        loss_max=0.05,
+        partitions=0.8,
+        crashes=0.2,
+        clients=8,
+        think_max_s=0.15,
+    ),
     "maintenance": Profile(
         crashes=0.3, partitions=0.2, compactions=2.0, backups=0.6, watchers=5, moves=0.4, changes=0.3, transfers=0.2
     ),

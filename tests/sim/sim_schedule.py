@@ -13,6 +13,8 @@ from sim_violation import Violation
 from swarmlet.model.ids import NodeId
 
 ANSWERED_WITHIN_S = 10.0
+CHUNK_BYTES = (128, 4096)
+"""Snapshots in several chunks, and in one."""
 
 
 @dataclass(slots=True)
@@ -48,7 +50,8 @@ class Schedule:
 
 def run_schedule(profile: Profile, seed: int) -> Schedule:
     """Raises `Violation`, or whatever the code raises, with the end of the trace as a note."""
-    cluster = SimCluster(seed, profile.size, replace(SMALL, lease_reads=profile.lease_reads))
+    settings = replace(SMALL, lease_reads=profile.lease_reads, snapshot_chunk_bytes=CHUNK_BYTES[seed % 2])
+    cluster = SimCluster(seed, profile.size, settings, gathering=0.5)
     try:
         cluster.form(profile.voters)
         faults = Faults(cluster, profile)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from sim_cluster import SimCluster
 
 TICK_S = 0.05
+TURN_MAX_S = 0.002
+"""How long one turn of the event loop takes at most."""
 COMPACT_EVERY = 25
 """Entries between two snapshots: small, so that every run compacts and installs many."""
 
@@ -64,6 +66,8 @@ class SimServer:
         self._image = self.disk.durable
         self._clock_rate = cluster.rng.uniform(0.9, 1.1)
         self._led_term = 0
+        self._gathers = cluster.rng.random() < cluster.gathering
+        self._posted: list[Event] = []
 
     @property
     def is_leader(self) -> bool:
@@ -131,14 +135,26 @@ class SimServer:
         if self.raft is not None:
             self.service.read_index(lambda _index: None)
 
-    def step(self, event: Event) -> list[Effect]:
-        """Nothing while it is down."""
-        if self.raft is None:
+    def post(self, event: Event) -> None:
+        """As one turn of the event loop does: what has come until then is one step. On servers that gather."""
+        if not self._gathers:
+            self.step(event)
+            return
+        self._posted.append(event)
+        if len(self._posted) == 1:
+            turn_s = self.cluster.rng.uniform(0, TURN_MAX_S)
+            self.cluster.timeline.after(turn_s, partial(self.if_same, self.incarnation, self.step))
+
+    def step(self, *events: Event) -> list[Effect]:
+        """What was posted so far and then these, at once. Nothing while it is down."""
+        posted, self._posted = [*self._posted, *events], []
+        if self.raft is None or not posted:
             return []
-        self.cluster.note(self.node_id, event)
+        for event in posted:
+            self.cluster.note(self.node_id, event)
         led = self.is_leader
         commit_before = self.raft.commit_index
-        effects = self.raft.step(event, self._clock())
+        effects = self.raft.step_all(posted, self._clock())
         for effect in effects:
             self._carry_out(effect, led)
         if self.is_leader and self.raft.commit_index > commit_before:
@@ -157,7 +173,7 @@ class SimServer:
             self._send(sender, self._wire.notice())
             return
         if message is not None:
-            self.step(MessageReceived(sender, message))
+            self.post(MessageReceived(sender, message))
 
     def _send(self, to: NodeId, data: bytes) -> None:
         target = self.cluster.servers.get(to)
@@ -256,7 +272,7 @@ class SimServer:
             self._end_for_good()
             return
         if done is not None:
-            self._when_awake(lambda: self.step(PersistDone(done)))
+            self._when_awake(lambda: self.post(PersistDone(done)))
 
     def _check_commit(self, raft: Raft) -> None:
         disks: dict[NodeId, LogImage] = {node: other.disk.durable for node, other in self.cluster.servers.items()}

@@ -59,12 +59,12 @@ class Service:
     def write(self, body: bytes, answer: OnWritten) -> None:
         request = self.next_request()
         self._proposing[request] = _Write(decode_transaction(body).request, answer)
-        self._server.step(Propose(request, body))
+        self._server.post(Propose(request, body))
 
     def read_index(self, answer: OnIndex) -> None:
         request = self.next_request()
         self._reading[request] = (self._server.cluster.invariants.applied_index, answer)
-        self._server.step(ReadRequest(request))
+        self._server.post(ReadRequest(request))
 
     def read(self, answer: OnRead) -> None:
         """Linearizable, from this server's own store once it has caught up; the leader says with what."""

@@ -4,7 +4,7 @@ Here within few schedules; `scripts/simulate --planted` says in which one. Those
 """
 
 import pytest
-from sim_planted import BUGS, Planted, find, planted
+from sim_planted import BUGS, Planted, find, is_natural, planted
 from sim_profiles import PROFILES
 from sim_schedule import run_schedule
 
@@ -14,7 +14,7 @@ def test_a_planted_bug_is_found(bug: Planted):
     found = find(bug)
 
     assert found is not None
-    assert str(found[1]).startswith(bug.found_as)
+    assert is_natural(bug, str(found[1]))
 
 
 def test_a_bug_is_gone_when_its_time_is_over():
