@@ -88,6 +88,7 @@ class SimServer:
             return
         self.incarnation += 1
         self.crash_while_writing = False
+        self._posted.clear()
         self.starts += 1
         self._image = self.disk.durable.copy()
         self.machine = Machine(restored.snapshot)
