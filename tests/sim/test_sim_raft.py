@@ -7,7 +7,7 @@ import pytest
 from sim_profiles import PROFILES
 from sim_schedule import Tally, run_schedule
 
-SEEDS = 20
+SEEDS = 12
 
 
 @pytest.mark.parametrize("profile", PROFILES)
