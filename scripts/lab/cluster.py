@@ -62,6 +62,11 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+def unix_connection(path: Path, timeout_s: float) -> http.client.HTTPConnection:
+    """To an agent's own socket, whatever has become of its links."""
+    return _UnixConnection(path, timeout_s)
+
+
 class Agent:
     """One host's agent process."""
 

@@ -35,6 +35,14 @@ runtime = "runc"
 """
 
 
+def why_no_links() -> str | None:
+    """None where hosts with links that can be cut can be made; else what is missing."""
+    if os.geteuid() != 0:
+        return "needs root for network namespaces"
+    missing = [tool for tool in ("ip", "nsenter") if shutil.which(tool) is None]
+    return f"needs {', '.join(missing)}: apt-get install iproute2 util-linux" if missing else None
+
+
 def why_no_namespaces() -> str | None:
     """None where hosts with Podman can be made; else what is missing and how to get it."""
     if os.geteuid() != 0:
@@ -180,6 +188,31 @@ class NamespaceHost(Host):
             time.sleep(0.01)
 
 
+class LinkedHost(NamespaceHost):
+    """A network namespace whose link can be cut, with plain processes in it: made in a moment, for root only."""
+
+    runtime = "process"
+
+    def __init__(self, workspace: Workspace, index: int, network: "Network") -> None:
+        Host.__init__(self, workspace, index, network.address(index))
+        self._network = network
+        self.namespace = f"{network.tag}n{index}"
+        self.link = f"{network.tag}v{index}"
+        workspace.record("state", path=str(self.directory))
+        image.build_directory(self.directory / "images")
+        self._make_namespace()
+
+    def settings(self) -> dict[str, str]:
+        return {"runtime.kind": "process", "runtime.images_dir": str(self.directory / "images")}
+
+    def power_off(self) -> None:
+        self.cut()
+        end_supervised(self.directory)
+
+    def power_on(self) -> None:
+        self.heal()
+
+
 class LoopbackHost(Host):
     """A host for anybody: 127.0.0.N, plain processes, no isolation."""
 
@@ -232,6 +265,8 @@ def make_hosts(workspace: Workspace, count: int, runtime: str) -> list[Host]:
     if runtime == "process":
         return [LoopbackHost(workspace, index) for index in range(1, count + 1)]
     network = Network(workspace)
+    if runtime == "linked":
+        return [LinkedHost(workspace, index, network) for index in range(1, count + 1)]
     archive = workspace.path / "image.tar"
     image.build_archive(archive)
     return [NamespaceHost(workspace, index, network, archive) for index in range(1, count + 1)]

@@ -38,7 +38,6 @@ from swarmlet.raft import (
     Event,
     LeaderUnreachable,
     MembershipChange,
-    Message,
     MessageReceived,
     Persist,
     PersistDone,
@@ -59,8 +58,8 @@ from swarmlet.raft import (
     Snapshot,
     Tick,
     TransferLeadership,
+    VersionUnknown,
     bootstrap_state,
-    encode_message,
 )
 from swarmlet.storage import RaftStorage, StorageFailed, new_lineage
 from swarmlet.store import (
@@ -114,6 +113,7 @@ class Consensus:
         self._writes_under_way = 0
         self._rests = False
         self.disk_failures = 0
+        self._not_understood: set[NodeId] = set()
         self._sessions = Sessions(f"{node_id}-{time.time_ns():x}")
         self._request = 0
         self._inbox: list[Event] = []
@@ -122,7 +122,6 @@ class Consensus:
         self._pending: dict[int, _Proposal] = {}
         """In the log, by index."""
         self._reading: dict[int, asyncio.Future[bytes]] = {}
-        self._last_sent: tuple[Message | None, bytes] = (None, b"")
         self._loop: asyncio.AbstractEventLoop | None = None
         restored = storage.load()
         self._logs = LogFilter(storage)
@@ -365,6 +364,12 @@ class Consensus:
         except LogSuperseded as superseded:
             self._failure = self._failure or superseded
             return
+        except VersionUnknown as error:
+            if sender not in self._not_understood:
+                self._not_understood.add(sender)
+                log.warning("raft_version_unknown", peer=sender, error=str(error))
+            self._network.notify(sender, RAFT, self._logs.notice())
+            return
         if message is not None and self._failure is None:
             self._post(MessageReceived(sender, message))
 
@@ -397,7 +402,7 @@ class Consensus:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Send(to, message):
-                self._network.notify(to, RAFT, self._encoded(message))
+                self._network.notify(to, RAFT, self._logs.encode(to, message))
             case Persist():
                 self._writes_under_way += 1
                 self._storage.write(effect, self._persisted_in_thread)
@@ -419,12 +424,6 @@ class Consensus:
                 log.info("raft_role_changed", role=role, term=term, leader=leader_id)
                 self._leader_calls.leader_changed()
                 self.role_changed.set()
-
-    def _encoded(self, message: Message) -> bytes:
-        """Followers that are equally far are sent the same, one after the other."""
-        if message != self._last_sent[0]:
-            self._last_sent = (message, self._logs.envelope + encode_message(message))
-        return self._last_sent[1]
 
     def _accepted(self, proposal: _Proposal, index: int, term: int) -> None:
         proposal.term = term

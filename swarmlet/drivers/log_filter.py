@@ -16,7 +16,7 @@ import structlog
 
 from swarmlet.errors import SwarmletError
 from swarmlet.model.ids import NodeId
-from swarmlet.raft import Message, MessageInvalid, decode_message
+from swarmlet.raft import Message, MessageInvalid, Wire
 from swarmlet.raft.messages import AppendEntries, CommitAdvanced, Heartbeat, InstallSnapshot
 from swarmlet.storage import NO_LINEAGE, Lineage, RaftStorage, Relation
 
@@ -39,6 +39,9 @@ class LogSuperseded(SwarmletError):
 class LogFilter:
     def __init__(self, storage: RaftStorage) -> None:
         self._storage = storage
+        self._wire = Wire()
+        self._last_sent = (b"", b"")
+        """A message before and after it was put into the envelope: often the same goes to several peers."""
         self._foreign: dict[NodeId, float] = {}
         self._leader: tuple[NodeId, float] | None = None
         self.dropped = 0
@@ -50,14 +53,29 @@ class LogFilter:
         encoded: bytes = msgpack.packb(list(self._lineage))
         self.envelope = bytes((len(encoded),)) + encoded
         """What precedes each message."""
+        self._last_sent = (b"", b"")
+
+    def encode(self, to: NodeId, message: Message) -> bytes:
+        encoded = self._wire.encode(to, message)
+        if self._last_sent[0] is not encoded:
+            self._last_sent = (encoded, self.envelope + encoded)
+        return self._last_sent[1]
+
+    def notice(self) -> bytes:
+        """Answers a message of an unknown version."""
+        return self.envelope + self._wire.notice()
 
     def accepted(self, sender: NodeId, body: bytes, is_new: bool) -> Message | None:
-        """The message, if it is about this log; `is_new` when this node has none. Raises `LogSuperseded`."""
+        """The message, if it is about this log; `is_new` when this node has none. None also for a notice.
+
+        Raises `LogSuperseded`, and what `Wire.decode` raises.
+        """
         if body.startswith(self.envelope):
-            message = decode_message(body[len(self.envelope) :])
+            message = self._wire.decode(sender, body[len(self.envelope) :])
             self._note_leader(sender, message)
             return message
-        lineage, message = _opened(body)
+        lineage, rest = _opened(body)
+        message = self._wire.decode(sender, rest)
         is_from_leader = isinstance(message, AppendEntries | Heartbeat | CommitAdvanced | InstallSnapshot)
         if is_new and self._lineage == NO_LINEAGE and is_from_leader:
             self._storage.adopt(lineage)
@@ -86,7 +104,7 @@ class LogFilter:
             if heard_at > since
         ]
 
-    def _note_leader(self, sender: NodeId, message: Message) -> None:
+    def _note_leader(self, sender: NodeId, message: Message | None) -> None:
         if isinstance(message, AppendEntries | Heartbeat | InstallSnapshot):
             self._leader = (sender, time.monotonic())
 
@@ -97,12 +115,12 @@ class LogFilter:
             self._foreign[sender] = time.monotonic()
 
 
-def _opened(body: bytes) -> tuple[Lineage, Message]:
-    """Raises `MessageInvalid`."""
+def _opened(body: bytes) -> tuple[Lineage, bytes]:
+    """Which log a message is about, and the message. Raises `MessageInvalid`."""
     try:
         size = body[0]
         log_id, epoch, recovery = msgpack.unpackb(body[1 : 1 + size])
         lineage = Lineage(str(log_id), int(epoch), str(recovery))
     except (msgpack.UnpackException, ValueError, TypeError, IndexError) as error:
         raise MessageInvalid(f"it does not say which log it is about ({error})") from error
-    return lineage, decode_message(body[1 + size :])
+    return lineage, body[1 + size :]

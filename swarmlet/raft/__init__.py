@@ -55,6 +55,7 @@ from swarmlet.raft.node import Raft
 from swarmlet.raft.progress import PeerProgress
 from swarmlet.raft.quorum import JointConfig, MajorityConfig, VoteResult
 from swarmlet.raft.settings import RaftSettings
+from swarmlet.raft.wire import VersionUnknown, Wire
 
 __all__ = [
     "AddLearner",
@@ -100,7 +101,9 @@ __all__ = [
     "Snapshot",
     "Tick",
     "TransferLeadership",
+    "VersionUnknown",
     "VoteResult",
+    "Wire",
     "bootstrap_state",
     "decode_membership",
     "decode_message",

@@ -1,16 +1,21 @@
-"""What goes wrong in a run, and how often: a profile says it, a seed decides when and to whom."""
+"""What happens to a cluster in a run, as its profile says: faults, and the maintenance that goes on meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from random import Random
 
-from sim_cluster import SMALL, SimCluster
+from sim_backups import Backups
+from sim_clients import Client
+from sim_cluster import SimCluster, running
+from sim_profiles import Profile
 from sim_server import SimServer
+from sim_watchers import Watcher
 
 from swarmlet.model.ids import NodeId
 from swarmlet.raft import (
     AddLearner,
     ChangeVoters,
+    Compact,
     Demote,
     LeaderUnreachable,
     MembershipChange,
@@ -23,58 +28,18 @@ from swarmlet.raft import (
 CHANGES: tuple[Callable[[NodeId], MembershipChange], ...] = (AddLearner, AddLearner, Promote, Promote, Demote, Remove)
 JOINT_CHANGES = 0.4
 """So many of the changes are of several voters at once; many are refused, since not all are learners."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Rates are per virtual second, for the whole cluster."""
-
-    size: int = 5
-    voters: int = 3
-    duration_s: float = 12.0
-    loss_max: float = 0.0
-    repetition_max: float = 0.0
-    delay_max_s: float = 0.01
-    partitions: float = 0.0
-    crashes: float = 0.0
-    sleeps: float = 0.0
-    stalls: float = 0.0
-    changes: float = 0.0
-    transfers: float = 0.0
-    doubts: float = 0.0
-    """Servers that are told, mostly wrongly, that their leader's process is gone."""
-    proposals: float = 15.0
-    reads: float = 5.0
-
-
-PROFILES = {
-    "lossy-links": Profile(loss_max=0.3, repetition_max=0.3, delay_max_s=0.2, changes=0.3, transfers=0.1),
-    "partitions": Profile(loss_max=0.05, partitions=0.8, transfers=0.2, voters=5),
-    "crashes": Profile(crashes=1.0, stalls=0.2, loss_max=0.05),
-    "membership": Profile(size=6, changes=4.0, crashes=0.2, transfers=0.4, partitions=0.2),
-    "doubters": Profile(doubts=4.0, partitions=0.4, crashes=0.3, delay_max_s=0.05, proposals=30.0, reads=40.0),
-    "sleepers": Profile(sleeps=0.7, partitions=1.0, transfers=0.3, proposals=30.0, reads=40.0),
-    "everything": Profile(
-        size=6,
-        voters=4,
-        loss_max=0.2,
-        repetition_max=0.2,
-        delay_max_s=0.1,
-        partitions=0.4,
-        crashes=0.4,
-        sleeps=0.2,
-        stalls=0.2,
-        changes=1.0,
-        transfers=0.3,
-        doubts=1.0,
-    ),
-}
+SLOW_DISK_LATENCY_S = 0.15
 
 
 class Faults:
     def __init__(self, cluster: SimCluster, profile: Profile) -> None:
+        self.clients = [Client(f"c{number}", cluster, profile.think_max_s) for number in range(profile.clients)]
+        self.watchers = [Watcher(cluster, pause_max_s=2.0) for _ in range(profile.watchers)]
+        self.backups = Backups(cluster)
+        self.upgrades = 0
         self._cluster, self._profile = cluster, profile
         self._rng = Random(cluster.rng.random())
+        self._upgrading = False
         self._ended = False
 
     def run(self) -> None:
@@ -83,16 +48,22 @@ class Faults:
         network.loss = rng.uniform(0, profile.loss_max)
         network.repetition = rng.uniform(0, profile.repetition_max)
         network.delay_max_s = max(0.001, rng.uniform(0, profile.delay_max_s))
+        for actor in (*self.clients, *self.watchers):
+            actor.start()
         for rate, happening in (
             (profile.partitions, self._partition),
-            (profile.crashes, self._crash),
-            (profile.sleeps, self._sleep),
+            (profile.crashes, lambda: self._crash(self._any())),
+            (profile.power_cuts, self._cut_power),
+            (profile.sleeps, lambda: self._any().sleep(rng.uniform(0.1, 5.0))),
             (profile.stalls, self._stall),
+            (profile.slow_disks, self._slow_down),
             (profile.changes, self._change),
             (profile.transfers, self._transfer),
             (profile.doubts, self._doubt),
-            (profile.proposals, self._propose),
-            (profile.reads, lambda: self._any_running(lambda server: server.read())),
+            (profile.compactions, lambda: self._compact(self._any())),
+            (profile.moves, self._move),
+            (profile.upgrades, self._upgrade),
+            (profile.backups, self.backups.begin),
         ):
             if rate:
                 self._repeat(rate, happening)
@@ -114,14 +85,11 @@ class Faults:
             return leader
         return self._rng.choice(list(self._cluster.servers.values()))
 
-    def _any_running(self, happening: Callable[[SimServer], None]) -> None:
-        server = self._any()
-        if server.raft is not None and self._cluster.timeline.now >= server.asleep_until:
-            happening(server)
+    # Links
 
     def _partition(self) -> None:
         network, rng, names = self._cluster.network, self._rng, list(self._cluster.servers)
-        match rng.choice(("halves", "one-way", "bridge", "heal", "heal")):
+        match rng.choice(("halves", "one-way", "bridge", "partial", "heal", "heal")):
             case "halves":
                 some = rng.sample(names, rng.randint(1, len(names) - 1))
                 network.cut_between(some, [name for name in names if name not in some])
@@ -135,29 +103,57 @@ class Faults:
                 rest = [name for name in names if name != bridge]
                 rng.shuffle(rest)
                 network.cut_between(rest[: len(rest) // 2], rest[len(rest) // 2 :])
+            case "partial":
+                for _ in range(rng.randint(1, len(names))):
+                    network.cut(rng.choice(names), rng.choice(names))
             case _:
                 network.heal()
 
-    def _crash(self) -> None:
-        server = self._any()
-        if server.raft is not None:
+    def _move(self) -> None:
+        """One node's address changes; now and then, those of all."""
+        network, names = self._cluster.network, list(self._cluster.servers)
+        moving = names if self._rng.random() < 0.1 else [self._any().node_id]
+        for node in moving:
+            network.move(node)
+
+    # Servers and their disks
+
+    def _crash(self, server: SimServer) -> None:
+        """At once, or at some point between its next write and the end of its sync."""
+        if server.raft is None:
+            return
+        if self._rng.random() < 0.6:
+            server.crash_while_writing = True
+        else:
             server.crash()
-            self._cluster.timeline.after(self._rng.uniform(0.01, 3.0), lambda: self._restart(server))
+        self._cluster.timeline.after(self._rng.uniform(0.3, 3.0), lambda: self._restart(server))
+
+    def _cut_power(self) -> None:
+        for server in list(self._cluster.servers.values()):
+            self._crash(server)
 
     def _restart(self, server: SimServer) -> None:
-        if server.raft is None:
-            server.start()
-
-    def _sleep(self) -> None:
-        self._any().sleep(self._rng.uniform(0.1, 5.0))
+        server.crash_while_writing = False
+        if server.raft is not None or server.damaged:
+            return
+        all_sound = not any(other.damaged for other in self._cluster.servers.values())
+        if all_sound and self._rng.random() < self._profile.rot:
+            server.disk.rot(self._rng)
+        server.start()
 
     def _stall(self) -> None:
         disk = self._any().disk
         disk.stalled_until = self._cluster.timeline.now + self._rng.uniform(0.1, 6.0)
 
+    def _slow_down(self) -> None:
+        disk = self._any().disk
+        disk.latency_max_s = self._rng.choice((0.01, SLOW_DISK_LATENCY_S))
+
+    # The cluster
+
     def _change(self) -> None:
         leader = self._cluster.leader()
-        if leader is not None and leader.asleep_until <= self._cluster.timeline.now:
+        if leader is not None and leader.is_awake:
             names = list(self._cluster.servers)
             change = self._rng.choice(CHANGES)(self._rng.choice(names))
             if self._rng.random() < JOINT_CHANGES:
@@ -165,30 +161,51 @@ class Faults:
             self._cluster.change(leader, change)
 
     def _transfer(self) -> None:
-        target = self._rng.choice([None, *self._cluster.servers])
-        self._any_running(lambda server: server.step(TransferLeadership(target)))
+        server, target = self._any(), self._rng.choice([None, *self._cluster.servers])
+        if server.is_awake:
+            server.step(TransferLeadership(target))
 
     def _doubt(self) -> None:
-        def doubt(server: SimServer) -> None:
-            assert server.raft is not None
-            if server.raft.leader_id is not None:
-                server.step(LeaderUnreachable(server.raft.leader_id))
+        server = self._any()
+        if server.is_awake and (leader_id := running(server).leader_id) is not None:
+            server.step(LeaderUnreachable(leader_id))
 
-        self._any_running(doubt)
+    def _compact(self, server: SimServer) -> None:
+        if server.is_awake and server.machine.index > 0:
+            server.step(Compact(server.machine.index, server.machine.snapshot()))
 
-    def _propose(self) -> None:
-        self._any_running(self._cluster.propose)
+    def _upgrade(self) -> None:
+        """Or back. One server after the other starts again with the other version, and perhaps with other settings."""
+        if self._upgrading:
+            return
+        self._upgrading = True
+        self.upgrades += 1
+        later = not next(iter(self._cluster.servers.values())).later_version
+        slower = self._rng.choice((1.0, 1.0, 1.5, 2.0))
+        settings = slowed(self._cluster.settings, slower)
+        order = list(self._cluster.servers.values())
+        self._rng.shuffle(order)
+        self._upgrade_next(order, later, settings)
+
+    def _upgrade_next(self, left: list[SimServer], later: bool, settings: RaftSettings) -> None:
+        if not left or self._ended:
+            self._upgrading = False
+            return
+        server, *rest = left
+        if server.raft is not None:
+            server.crash()
+        server.later_version, server.settings = later, settings
+        pause_s = self._rng.uniform(0.05, 0.5)
+        self._cluster.timeline.after(pause_s, lambda: self._restart(server))
+        self._cluster.timeline.after(
+            pause_s + self._rng.uniform(0.1, 2.0), lambda: self._upgrade_next(rest, later, settings)
+        )
 
 
-def run_schedule(profile: Profile, seed: int, settings: RaftSettings = SMALL) -> SimCluster:
-    """One whole run: a cluster forms, faults happen, they end, and it has to recover."""
-    cluster = SimCluster(seed, profile.size, settings)
-    try:
-        cluster.form(profile.voters)
-        Faults(cluster, profile).run()
-        cluster.check_end()
-    except AssertionError as error:
-        error.add_note("the last that happened:")
-        error.add_note("\n".join(cluster.trace()))
-        raise
-    return cluster
+def slowed(settings: RaftSettings, factor: float) -> RaftSettings:
+    return replace(
+        settings,
+        heartbeat_interval_s=settings.heartbeat_interval_s * factor,
+        election_timeout_min_s=settings.election_timeout_min_s * factor,
+        election_timeout_max_s=settings.election_timeout_max_s * factor,
+    )
