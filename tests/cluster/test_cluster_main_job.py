@@ -317,6 +317,40 @@ def test_a_revision_that_cant_start_leaves_the_old_one_serving(hello: Cluster, t
     hello.agents[0].cli("deploy", "hello", str(EXAMPLE))
 
 
+def task_files(cluster: Cluster) -> list[Path]:
+    return [each for agent in cluster.agents for each in agent.host.directory.rglob("files/*/*")]
+
+
+def test_configs_secrets_and_options_reach_every_host_and_change_with_a_redeploy(
+    hello: Cluster, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("first")
+    (tmp_path / "base.yaml").write_text(
+        "services:\n  seen:\n    image: swarmlet-demo:latest\n    pull_policy: never\n    hostname: box\n"
+        "    command: [sh, -c, 'cat /conf /run/secrets/key /etc/hostname; exec sleep 600']\n"
+        "    stop_grace_period: 0s\n    init: false\n    deploy: {mode: global}\n"
+    )
+    (tmp_path / "files.yaml").write_text(
+        "services: {seen: {configs: [conf], secrets: [key]}}\n"
+        'configs: {conf: {content: "given\\n"}}\nsecrets: {key: {file: key}}\n'
+    )
+    agent, *others = hello.agents
+    files = [word for name in ("base.yaml", "files.yaml") for word in ("-f", str(tmp_path / name))]
+
+    agent.cli("deploy", *files, "optional")
+    first = {line.partition("  ")[2] for line in others[0].cli("logs", "optional.seen").stdout.splitlines()}
+    (tmp_path / "key").write_text("second")
+    again = agent.cli("deploy", *files, "optional")
+    last = [line.partition("  ")[2] for line in others[1].cli("logs", "optional.seen").stdout.splitlines()]
+
+    assert first == {"given", "firstbox"}
+    assert "changed: optional.seen" in again.stdout
+    assert last.count("secondbox") == len(hello.agents)
+    assert task_files(hello)
+    agent.cli("remove", "optional")
+    assert task_files(hello) == [], "files go with their containers"
+
+
 def test_the_command_tries_several_addresses_in_turn(hello: Cluster) -> None:
     agent = hello.agents[0]
     addresses = f"unix:///nowhere.sock,127.0.0.1:1,unix://{agent.socket}"
