@@ -1,6 +1,5 @@
 """Answers, derived from agreed state and observed state at one moment. Pure."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from swarmlet.model.state import ClusterState
 
 HOPELESS_RESTARTS = 3
 """So many restarts without getting ready, and a task counts as stuck (it is still tried again)."""
-IMAGE_PATIENCE_S = 3.0
-"""A task that waits this long with a reason (an image that can't be had) counts as stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +192,8 @@ def _hopeless(moment: Moment, tasks: list[Task], placement: ServiceProblem | Non
             continue
         if status.phase is Phase.EXITED and status.exit_code != 0:
             return True
-        waits_s = moment.now - status.changed_at if status.changed_at else math.inf
         if status.restarts >= HOPELESS_RESTARTS:
             return True
-        if status.phase is Phase.PENDING and status.message and waits_s >= IMAGE_PATIENCE_S:
-            return True
+        if status.phase in (Phase.PENDING, Phase.PULLING) and status.message:
+            return True  # it was refused what it needs (an image, mostly), and is trying again or waits to
     return False

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from swarmlet.api.schema import RaftRole, ServiceState
 from swarmlet.api.views import Moment, node_views, service_views, stack_view, task_views
 from swarmlet.model.frozen import encode
@@ -132,16 +134,22 @@ def test_a_service_that_cant_be_placed_is_stuck_and_says_why_per_node() -> None:
     assert view.per_node == {"host-n1": "needs 4 GiB"}
 
 
-def test_an_image_that_cant_be_had_makes_a_service_stuck_after_a_while() -> None:
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.PULLING])
+def test_an_image_that_could_not_be_had_makes_a_service_stuck_also_while_it_is_tried_again(phase: Phase) -> None:
     task = a_task(1)
-    waiting = a_status(task, Phase.PENDING, Health.UNKNOWN, message="no such image", changed_at=NOW - 1)
-    for_long = waiting.model_copy(update={"changed_at": NOW - 60})
+    status = a_status(task, phase, Health.UNKNOWN, message="no such image")
 
-    (early,) = service_views(a_moment([task], [waiting], replicas=1))
-    (late,) = service_views(a_moment([task], [for_long], replicas=1))
+    (view,) = service_views(a_moment([task], [status], replicas=1))
 
-    assert (early.state, early.problem) == (ServiceState.PROGRESSING, "no such image")
-    assert late.state is ServiceState.STUCK
+    assert (view.state, view.problem) == (ServiceState.STUCK, "no such image")
+
+
+def test_an_image_that_is_being_fetched_for_the_first_time_is_progress() -> None:
+    task = a_task(1)
+
+    (view,) = service_views(a_moment([task], [a_status(task, Phase.PULLING, Health.UNKNOWN)], replicas=1))
+
+    assert view.state is ServiceState.PROGRESSING
 
 
 def test_a_crash_loop_makes_a_service_stuck() -> None:
