@@ -60,6 +60,8 @@ class SimNode:
     name: str
     address: Address
     core: Gossip
+    identity: LocalIdentity
+    seed: float
     starts: int = 1
     running: bool = True
     refuses: bool = False
@@ -87,6 +89,9 @@ class GossipNetwork:
         self.delay_s = LAN_DELAY_S
         self.nodes: dict[str, SimNode] = {}
         self.settings = settings or GossipSettings()
+        self.recorded: str | None = None
+        """The node whose events are kept in `recording`."""
+        self.recording: list[tuple[Event, float]] = []
         self._rng = Random(seed)
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
@@ -246,8 +251,9 @@ class GossipNetwork:
         node_id: NodeId | None = None,
     ) -> None:
         identity = LocalIdentity(node_id or NodeId(f"id-{name}"), name, address, CLUSTER, versions)
-        core = Gossip(identity, self.settings, Random(self._rng.random()), self.now, generation=starts)
-        node = SimNode(name, address, core, starts)
+        seed = self._rng.random()
+        core = Gossip(identity, self.settings, Random(seed), self.now, generation=starts)
+        node = SimNode(name, address, core, identity, seed, starts)
         self.nodes[name] = self._by_address[address] = node
         self._step(node, Tick())
         if join is not None:
@@ -273,6 +279,8 @@ class GossipNetwork:
             self._step(node, node.inbox.popleft())
 
     def _step(self, node: SimNode, event: Event) -> list[Effect]:
+        if node.name == self.recorded:
+            self.recording.append((event, self.now))
         effects = node.core.step(event, self.now)
         for effect in effects:
             self._carry_out(node, effect)

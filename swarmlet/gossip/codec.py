@@ -158,6 +158,12 @@ _news = lru_cache(maxsize=DECODED_NEWS_MAX)(_message)
 """Raising is not remembered; equal bytes are equal messages, and these are never changed."""
 
 
+def forget_decoded() -> None:
+    """For measurements: nothing is known of what was decoded before."""
+    _news.cache_clear()
+    _digest_entry.cache_clear()
+
+
 def _ping(found: Fields) -> Ping:
     _, sequence, target = fields.listed(found, 3)
     return Ping(fields.number(sequence), fields.node_id(target))

@@ -56,7 +56,7 @@ class Digests:
                 self._counters.copies_diverged += 1
                 copy.known.clear()
             if copy.lacks(entry) and entry.node_id not in self._differences and len(self._differences) < WATCHED_MAX:
-                due_at = now + self._settings.digest_patience_s
+                due_at = now + self._exchanger.scale * self._settings.digest_patience_s
                 self._differences[entry.node_id] = Difference(entry, sender, due_at)
 
     def deadline(self) -> float:

@@ -32,7 +32,7 @@ PROMPTED_AT_ONCE = 4
 FORWARDED_MAX = 128
 """Claims against live peers that are told to them after one exchange; the next one brings the rest."""
 SMALL_CLUSTER = 32
-"""Beyond so many nodes the interval grows with log2(N), as each exchange does with N."""
+"""Beyond so many nodes there is more time between exchanges, with log2(N), as each exchange grows with N."""
 
 
 class Exchanger:
@@ -74,7 +74,7 @@ class Exchanger:
 
     def on_time(self, now: float) -> None:
         if self._wanted and now >= self._prompted_at:
-            self._prompted_at = now + self._settings.exchange_gap_s
+            self._prompted_at = now + self.scale * self._settings.exchange_gap_s
             for node_id in list(self._wanted)[:PROMPTED_AT_ONCE]:
                 self.ask(self._wanted.pop(node_id), now)
         if now >= self._next_at and self._members.live:
@@ -82,10 +82,14 @@ class Exchanger:
             for peer in self._members.some_live(1):
                 self.ask(peer.address, now)
 
-    def _interval_s(self) -> float:
+    @property
+    def scale(self) -> float:
+        """What waits are multiplied by in a large cluster."""
         nodes = self._members.node_count
-        scale = 1.0 if nodes <= SMALL_CLUSTER else 1.0 + log2(nodes / SMALL_CLUSTER)
-        return scale * self._rng.uniform(self._settings.exchange_min_s, self._settings.exchange_max_s)
+        return 1.0 if nodes <= SMALL_CLUSTER else 1.0 + log2(nodes / SMALL_CLUSTER)
+
+    def _interval_s(self) -> float:
+        return self.scale * self._rng.uniform(self._settings.exchange_min_s, self._settings.exchange_max_s)
 
     # The three steps
 
@@ -167,7 +171,10 @@ class Exchanger:
         )
 
     def _merge(self, state: ExchangeState, now: float) -> None:
-        accused = [claim for claim in state.members if self._verdicts.merge(claim, state.sender, now)]
+        # A joiner learns of the whole cluster here; that the cluster exists is news to nobody else.
+        strangers = sum(self._members.get(claim.node_id) is None for claim in state.members)
+        passed_on = strangers <= len(self._members.view)
+        accused = [claim for claim in state.members if self._verdicts.merge(claim, state.sender, passed_on, now)]
         for claim in self._rng.sample(accused, min(FORWARDED_MAX, len(accused))):
             self._verdicts.tell_accused(claim, state.sender)
         for delta in state.deltas:

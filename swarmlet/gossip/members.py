@@ -60,8 +60,8 @@ class Members:
         self._local = local
         self._rng = rng
         self._entries: dict[NodeId, Entry] = {}
-        self._by_name: dict[str, set[NodeId]] = {}
-        self._by_address: dict[Address, set[NodeId]] = {}
+        self._by_name: dict[str, tuple[NodeId, ...]] = {}
+        self._by_address: dict[Address, tuple[NodeId, ...]] = {}
         self._members: dict[NodeId, Member] = {}
         self._live: list[Entry] | None = None
         self._dead: list[Entry] | None = None
@@ -86,11 +86,13 @@ class Members:
             entry = self._entries[member.node_id] = Entry(member, now)
             self._index(member)
         else:
-            if entry.liveness is not member.liveness:
+            before = entry.member
+            if before.liveness is not member.liveness:
                 entry.changed_at = now
-            self._unindex(entry.member)
             entry.member = member
-            self._index(member)
+            if (before.name, before.address) != (member.name, member.address):
+                self._unindex(before)
+                self._index(member)
         self._members[member.node_id] = member
         self._live = self._dead = self._spoken = None
         return entry
@@ -149,15 +151,21 @@ class Members:
         return [other for other in found if other.node_id != member.node_id and other.liveness in LIVE]
 
     def _index(self, member: Member) -> None:
-        self._by_name.setdefault(member.name, set()).add(member.node_id)
-        self._by_address.setdefault(member.address, set()).add(member.node_id)
+        _enter(self._by_name, member.name, member.node_id)
+        _enter(self._by_address, member.address, member.node_id)
 
     def _unindex(self, member: Member) -> None:
-        _discard(self._by_name, member.name, member.node_id)
-        _discard(self._by_address, member.address, member.node_id)
+        _strike(self._by_name, member.name, member.node_id)
+        _strike(self._by_address, member.address, member.node_id)
 
 
-def _discard(index: dict[KeyT, set[NodeId]], key: KeyT, node_id: NodeId) -> None:
-    index[key].discard(node_id)
-    if not index[key]:
+def _enter(index: dict[KeyT, tuple[NodeId, ...]], key: KeyT, node_id: NodeId) -> None:
+    index[key] = (*index.get(key, ()), node_id)
+
+
+def _strike(index: dict[KeyT, tuple[NodeId, ...]], key: KeyT, node_id: NodeId) -> None:
+    left = tuple(other for other in index[key] if other != node_id)
+    if left:
+        index[key] = left
+    else:
         del index[key]

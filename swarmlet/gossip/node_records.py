@@ -144,7 +144,7 @@ class RecordCopy:
     def lacks(self, peer: DigestEntry) -> bool:
         """Whether a peer with this digest has something that is missing here."""
         if peer.generation != self.generation:
-            return peer.generation > self.generation
+            return peer.generation > self.generation and bool(peer.top or self.values)
         return bool(peer.known.not_in(self.known))
 
     def compare(self, peer: DigestEntry, from_owner: bool) -> bool:

@@ -93,7 +93,8 @@ class Verdicts:
 
     # What is heard
 
-    def hear_alive(self, alive: Alive, now: float) -> Turn | None:
+    def hear_alive(self, alive: Alive, now: float, passed_on: bool = True) -> Turn | None:
+        """`passed_on`: whether a stranger is told of to others."""
         if alive.node_id == self._local.node_id:
             self._hear_of_self(alive, now)
             return None
@@ -102,7 +103,7 @@ class Verdicts:
             return None
         member = _announced(alive)
         if entry is None:
-            self._add(member, now)
+            self._add(member, now, passed_on)
             return None
         if (alive.generation, alive.incarnation) <= (entry.member.generation, entry.member.incarnation):
             return None
@@ -134,12 +135,12 @@ class Verdicts:
         self._courier.spread(("member", entry.node_id), verdict)
         return None
 
-    def merge(self, claim: MemberClaim, sender: NodeId, now: float) -> bool:
+    def merge(self, claim: MemberClaim, sender: NodeId, passed_on: bool, now: float) -> bool:
         """One member of an exchange. True if the claim is against a live peer, who should be told of it."""
         alive = Alive(claim.node_id, claim.name, claim.address, claim.generation, claim.incarnation, claim.versions)
         entry = self._members.get(claim.node_id)
         if claim.liveness is Liveness.ALIVE:
-            self.hear_alive(alive, now)
+            self.hear_alive(alive, now, passed_on)
             return False
         if claim.node_id == self._local.node_id:
             self.hear_verdict(_verdict_of(claim, sender), now)
