@@ -170,10 +170,14 @@ class Cluster:
 
         def formed() -> bool:
             views = [agent.get("/v1/status") for agent in self.alive()]
-            return all(
-                view["leader"] and view["nodes_alive"] == len(self.agents) and len(view["voters"]) == voters
-                for view in views
-            ) and all(node["status"] == "up" for node in self.agents[0].get("/v1/nodes")["items"])
+            return (
+                all(
+                    view["leader"] and view["nodes_alive"] == len(self.agents) and len(view["voters"]) == voters
+                    for view in views
+                )
+                and all(not agent.get("/v1/voters")["changing"] for agent in self.alive())
+                and all(node["status"] == "up" for node in self.agents[0].get("/v1/nodes")["items"])
+            )
 
         eventually("all agents form one cluster", formed, timeout_s)
 

@@ -169,6 +169,12 @@ class Nodes:
         furthest = max(node.consensus.applied_index for node in self)
         await until(lambda: all(node.consensus.applied_index >= furthest for node in self))
 
+    def settled(self, voters: int, members: int) -> bool:
+        """All know of the same members, and no change is under way, which the former voters too must agree to."""
+        known = {node.consensus.raft.membership for node in self}
+        (first, *others) = known
+        return not others and not first.is_joint and len(first.voters) >= voters and len(first.members) == members
+
     def hashes(self) -> set[str]:
         return {node.consensus.store.state_hash() for node in self}
 
@@ -188,7 +194,7 @@ async def nodes(
             await made.start(name)
         voters = 1 if count < 3 else 3
         await until(lambda: made.leader and len(made.leader.consensus.raft.membership.voters) >= voters)
-        await until(lambda: all(len(node.consensus.raft.membership.members) == count for node in made))
+        await until(lambda: made.settled(voters, count))
         yield made
     finally:
         for name in list(made.by_name):
