@@ -21,7 +21,7 @@ from swarmlet.drivers.consensus import SUBMIT
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
 from swarmlet.model.transaction import Put, Transaction
-from swarmlet.security.keys import load_key
+from swarmlet.security.keyring import load_ring
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.store import encode_transaction
 from swarmlet.transport import PeerNetwork
@@ -44,11 +44,11 @@ def store_size_rows(rounds: int = 5) -> list[Row]:
         (agent,) = made.agents
         agent.host.address = ADDRESS
         made.start(*SETTINGS)
-        asyncio.run(_load(made, agent))
+        asyncio.run(_load(agent))
         held, answered, started, memory = [], [], [], []
         for number in range(rounds):
             with _asked_all_the_time(agent) as longest_s:
-                asyncio.run(_small_writes(made, agent, number))
+                asyncio.run(_small_writes(agent, number))
                 eventually("a snapshot is taken", lambda: _metric(agent, "swarmlet_snapshots_taken"), DEADLINE_S)
                 agent.request("PUT", "/v1/kv/after", number, DEADLINE_S)
             held.append(_metric(agent, "swarmlet_snapshot_longest_step_seconds") * 1_000)
@@ -81,10 +81,9 @@ def _start(made: Cluster, agent: Agent) -> float:
     return took_s
 
 
-async def _load(made: Cluster, agent: Agent) -> None:
+async def _load(agent: Agent) -> None:
     values = SystemRandom()
     await _submit_all(
-        made,
         agent,
         (
             [
@@ -96,16 +95,16 @@ async def _load(made: Cluster, agent: Agent) -> None:
     )
 
 
-async def _small_writes(made: Cluster, agent: Agent, round_number: int) -> None:
+async def _small_writes(agent: Agent, round_number: int) -> None:
     """Enough for a snapshot to be due."""
-    await _submit_all(made, agent, ([Put("kv/round", b"%d %d" % (round_number, n))] for n in range(SNAPSHOT_EVERY)))
+    await _submit_all(agent, ([Put("kv/round", b"%d %d" % (round_number, n))] for n in range(SNAPSHOT_EVERY)))
 
 
-async def _submit_all(made: Cluster, agent: Agent, writes: Iterator[list[Put]]) -> None:
+async def _submit_all(agent: Agent, writes: Iterator[list[Put]]) -> None:
     """As another node would, `UNDER_WAY` at once."""
     target = NodeId(agent.get("/v1/status")["node_id"])
     own = NodeId("b" * 16)
-    credentials = PeerCredentials.create(load_key(made.key_file), own)
+    credentials = PeerCredentials(load_ring(agent.key_file), own)
     address = Address(agent.host.address, 8421)
     async with PeerNetwork(own, credentials, Address("127.0.0.1", 0), lambda _: address) as network:
 
