@@ -102,11 +102,11 @@ class Measurements:
 
     def _ours(self, kind: str, action: str, rate: float = 0.0) -> Measured:
         leader = self.cluster.leader()
-        return load(kind, action, leader.host.address, self.seconds, self.cluster.key_file, rate)
+        return load(kind, action, leader.host.address, self.seconds, self.cluster.agents[0].key_file, rate)
 
     def _etcd(self, action: str, rate: float = 0.0) -> Measured:
         assert self.etcd is not None
-        return load("etcd", action, self.etcd.leader().address, self.seconds, self.cluster.key_file, rate)
+        return load("etcd", action, self.etcd.leader().address, self.seconds, self.cluster.agents[0].key_file, rate)
 
     def _our_failover(self) -> float:
         time.sleep(STEADY_S)

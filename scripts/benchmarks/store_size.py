@@ -21,7 +21,7 @@ from swarmlet.drivers.consensus import SUBMIT
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
 from swarmlet.model.transaction import Put, Transaction
-from swarmlet.security.keys import load_key
+from swarmlet.security.keyring import load_ring
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.store import encode_transaction
 from swarmlet.transport import PeerNetwork
@@ -105,7 +105,7 @@ async def _submit_all(made: Cluster, agent: Agent, writes: Iterator[list[Put]]) 
     """As another node would, `UNDER_WAY` at once."""
     target = NodeId(agent.get("/v1/status")["node_id"])
     own = NodeId("b" * 16)
-    credentials = PeerCredentials.create(load_key(made.key_file), own)
+    credentials = PeerCredentials(load_ring(agent.key_file), own)
     address = Address(agent.host.address, 8421)
     async with PeerNetwork(own, credentials, Address("127.0.0.1", 0), lambda _: address) as network:
 
