@@ -75,38 +75,38 @@ class Measurements:
     def take(self, name: str, value: float) -> None:
         self.samples.setdefault(name, []).append(value)
 
-    def median(self, name: str) -> float:
-        found = sorted(self.samples[name])
-        return found[len(found) // 2]
+    def writes(self) -> None:
+        """One round: what each takes at most, and at once how long it takes when half of that is offered."""
+        kinds = (("etcd", self._etcd),) if self.etcd is not None else ()
+        for kind, measure in (*kinds, ("peer", self._peer), ("http", self._http)):
+            most = measure("write")
+            self.take(f"{kind} write", most.per_s)
+            self.take(f"{kind} p99", measure("write", most.per_s / 2).p99_ms)
 
-    def saturation(self) -> None:
-        """One round of everything that is asked as fast as it is answered."""
-        for action in ("write", "read", "read-linearizable"):
+    def reads(self) -> None:
+        for action in ("read", "read-linearizable"):
             if self.etcd is not None:
                 self.take(f"etcd {action}", self._etcd(action).per_s)
-            if action == "write":
-                self.take("peer write", self._ours("peer", action).per_s)
-            self.take(f"http {action}", self._ours("http", action).per_s)
-
-    def half_load(self) -> None:
-        """One round of writes offered at half of what each has proved to take."""
-        if self.etcd is not None:
-            self.take("etcd p99", self._etcd("write", self.median("etcd write") / 2).p99_ms)
-        for kind in ("peer", "http"):
-            self.take(f"{kind} p99", self._ours(kind, "write", self.median(f"{kind} write") / 2).p99_ms)
+            self.take(f"http {action}", self._http(action).per_s)
 
     def lost_leader(self) -> None:
         if self.etcd is not None:
             self.take("etcd failover", self._etcd_failover(self.etcd))
         self.take("failover", self._our_failover())
 
-    def _ours(self, kind: str, action: str, rate: float = 0.0) -> Measured:
+    def _peer(self, action: str, rate: float = 0.0) -> Measured:
+        return self._ours("peer", action, rate)
+
+    def _http(self, action: str, rate: float = 0.0) -> Measured:
+        return self._ours("http", action, rate)
+
+    def _ours(self, kind: str, action: str, rate: float) -> Measured:
         leader = self.cluster.leader()
-        return load(kind, action, leader.host.address, self.seconds, self.cluster.key_file, rate)
+        return load(kind, action, leader.host.address, self.seconds, self.cluster.agents[0].key_file, rate)
 
     def _etcd(self, action: str, rate: float = 0.0) -> Measured:
         assert self.etcd is not None
-        return load("etcd", action, self.etcd.leader().address, self.seconds, self.cluster.key_file, rate)
+        return load("etcd", action, self.etcd.leader().address, self.seconds, self.cluster.agents[0].key_file, rate)
 
     def _our_failover(self) -> float:
         time.sleep(STEADY_S)
@@ -180,7 +180,7 @@ def main() -> int:
             etcd = Etcd(workspace)
             say(f"beside etcd {etcd.version()}")
         measurements = Measurements(cluster, etcd, options.seconds)
-        for step in (measurements.saturation, measurements.half_load, measurements.lost_leader):
+        for step in (measurements.writes, measurements.reads, measurements.lost_leader):
             for number in range(options.rounds):
                 say(f"{step.__name__.replace('_', ' ')}, round {number + 1}")
                 step()

@@ -13,7 +13,7 @@ from benchmarks.h2 import CallFailed, H2Connection
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
 from swarmlet.model.transaction import Put, RequestId, Transaction
-from swarmlet.security.keys import load_key
+from swarmlet.security.keyring import load_ring
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.store import decode_result, encode_transaction
 from swarmlet.transport import PeerNetwork
@@ -126,7 +126,7 @@ class PeerTarget:
     def __init__(self, hosts: list[str], key_file: Path) -> None:
         self._hosts = hosts
         self._node_id = NodeId(secrets.token_hex(8))
-        credentials = PeerCredentials.create(load_key(key_file), self._node_id)
+        credentials = PeerCredentials(load_ring(key_file), self._node_id)
         self._network = PeerNetwork(self._node_id, credentials, Address("127.0.0.1", 0), lambda _: None)
         self._value = os.urandom(VALUE_BYTES)
 
