@@ -21,6 +21,8 @@ from swarmlet.store import Restoring, Store, StoreView
 STAGE_BYTES = 512 * 1024
 """Written to disk in one go, between two writes of the log."""
 FAILED_PAUSE_S = 5.0
+PACKING_SHARE = 0.25
+"""Of the event loop's time. All nodes pack at the same index, so none can wait for another's answers meanwhile."""
 RESTORE_STEP_BYTES = 128 * 1024
 """Reading a piece costs about twice what packing it does."""
 
@@ -34,16 +36,19 @@ class Steps:
         self.longest_s = 0.0
         self._began_at = time.perf_counter()
 
-    async def give_way(self) -> None:
-        self.end()
-        await asyncio.sleep(0)
+    async def give_way(self, share: float = 1.0) -> None:
+        """Go on when everybody else had a turn, and no sooner than this work has had its share of the time."""
+        took_s = self.end()
+        await asyncio.sleep(took_s / share - took_s)
         self.begin()
 
     def begin(self) -> None:
         self._began_at = time.perf_counter()
 
-    def end(self) -> None:
-        self.longest_s = max(self.longest_s, time.perf_counter() - self._began_at)
+    def end(self) -> float:
+        took_s = time.perf_counter() - self._began_at
+        self.longest_s = max(self.longest_s, took_s)
+        return took_s
 
 
 Stage = Callable[[int, int, Sequence[bytes]], Awaitable[None]]
@@ -63,7 +68,7 @@ async def packed(view: StoreView, index: int, stage: Stage, steps: Steps) -> Sna
             steps.begin()
             staged, waiting_bytes = len(parts), 0
         else:
-            await steps.give_way()
+            await steps.give_way(PACKING_SHARE)
     if 0 < staged < len(parts):
         steps.end()
         await stage(index, staged, parts[staged:])

@@ -40,6 +40,8 @@ WAL_SIZE_BYTES_KEPT = 64 * 1024 * 1024
 FULL = "the disk is full, or the log has reached its size limit: free some space"
 
 PIECES_DROPPED_AT_ONCE = 2
+ENTRIES_DROPPED_AT_ONCE = 500
+"""Ten thousand would hold up the writes after them for 20 ms and more, on all nodes at the same time."""
 _PIECE_BITS = 20
 """A piece's position in its table is the snapshot's last index, and in these lowest bits its number."""
 
@@ -66,8 +68,8 @@ class LogDatabase:
         self.lost_tail: LostTail | None = None
         """As `RestoredState.lost_tail`; its end goes to disk with the next write."""
         self._snapshot_index = 0
-        self.has_unused_pieces = False
-        """There may be pieces of snapshots that no longer count."""
+        self._compacted_to = 0
+        self._has_unused_pieces = self._has_unused_entries = False
 
     @classmethod
     def open(cls, path: Path, size_bytes_max: int = SIZE_BYTES_MAX) -> "LogDatabase":
@@ -102,6 +104,11 @@ class LogDatabase:
             self._connection.close()
         except sqlite3.Error as error:
             log.warning("log_close_failed", file=str(self._path), error=str(error))
+
+    @property
+    def has_unused(self) -> bool:
+        """There may be entries that are compacted, or pieces of snapshots that no longer count."""
+        return self._has_unused_entries or self._has_unused_pieces
 
     # Reading
 
@@ -197,7 +204,7 @@ class LogDatabase:
             return header.snapshot if header else None
         snapshot = header.snapshot
         data = joined(self._pieces(snapshot.last_index))
-        self._snapshot_index, self.has_unused_pieces = snapshot.last_index, True
+        self._snapshot_index, self._has_unused_pieces = snapshot.last_index, True
         if len(data) != header.size_bytes:
             raise DamagedLog(self._path, "the snapshot", f"has {len(data)} bytes of {header.size_bytes}")
         return replace(snapshot, data=data)
@@ -282,6 +289,8 @@ class LogDatabase:
                 writes=progress.writes + 1, lost_index=lost.last_index, lost_term=lost.term, lineage=self.lineage
             )
             self._replace("progress", progress.encoded())
+            if self._has_unused_entries:
+                self._drop_unused_entries()
         self._progress = progress
         self._mark.write(progress)
         if time.monotonic() - self._mark_synced_at >= SYNC_INTERVAL_S:
@@ -335,7 +344,7 @@ class LogDatabase:
         if persist.snapshot is not None:
             self._write_snapshot(persist.snapshot)
         if persist.compact_to is not None:
-            execute("DELETE FROM log WHERE position <= ?", (persist.compact_to,))
+            self._compacted_to, self._has_unused_entries = persist.compact_to, True
 
     def _write_snapshot(self, snapshot: Snapshot) -> None:
         self._replace("snapshot", records.encode_snapshot_header(snapshot))
@@ -343,7 +352,7 @@ class LogDatabase:
             between = "DELETE FROM snapshot_piece WHERE position BETWEEN ? AND ?"
             self._connection.execute(between, _piece_positions(snapshot.last_index))
             self._insert_pieces(snapshot.last_index, 0, pieces_of(snapshot.data))
-        self._snapshot_index, self.has_unused_pieces = snapshot.last_index, True
+        self._snapshot_index, self._has_unused_pieces = snapshot.last_index, True
 
     def _is_staged(self, snapshot: Snapshot) -> bool:
         query = "SELECT count(*), max(position), sum(length(record)) FROM snapshot_piece WHERE position BETWEEN ? AND ?"
@@ -366,16 +375,29 @@ class LogDatabase:
             row = (first + number, piece, records.piece_checksum(piece, last_index, number))
             self._connection.execute("REPLACE INTO snapshot_piece VALUES (?, ?, ?)", row)
 
-    def drop_unused_pieces(self) -> None:
-        """Some of the pieces of snapshots before the one that counts: to drop all at once takes long."""
+    def drop_unused(self) -> None:
+        """Some of what is no longer used: to drop all at once takes long. Raises `sqlite3.Error`."""
+        with self._transaction():
+            if self._has_unused_entries:
+                self._drop_unused_entries()
+            else:
+                self._drop_unused_pieces()
+
+    def _drop_unused_entries(self) -> None:
+        """What a crash leaves of them does no harm: the snapshot holds them too, and a peer may be spared it."""
+        (first,) = self._connection.execute("SELECT min(position) FROM log").fetchone()
+        last = min(self._compacted_to, (first or 0) + ENTRIES_DROPPED_AT_ONCE - 1)
+        self._connection.execute("DELETE FROM log WHERE position <= ?", (last,))
+        self._has_unused_entries = first is not None and last < self._compacted_to
+
+    def _drop_unused_pieces(self) -> None:
         first, _ = _piece_positions(self._snapshot_index)
         statement = (
             "DELETE FROM snapshot_piece WHERE position IN "
             "(SELECT position FROM snapshot_piece WHERE position < ? ORDER BY position LIMIT ?)"
         )
-        with self._transaction():
-            gone = self._connection.execute(statement, (first, PIECES_DROPPED_AT_ONCE)).rowcount
-        self.has_unused_pieces = gone == PIECES_DROPPED_AT_ONCE
+        gone = self._connection.execute(statement, (first, PIECES_DROPPED_AT_ONCE)).rowcount
+        self._has_unused_pieces = gone == PIECES_DROPPED_AT_ONCE
 
     def _insert(self, entries: Sequence[Entry]) -> None:
         """One statement for all: each one lets go of the interpreter's lock, and may wait long to have it back."""

@@ -190,8 +190,8 @@ class RaftStorage:
                 error = self._failure or self._commit(group)
                 for write in group:
                     self._report(write, error)
-            if self._has_work_of_snapshots:
-                self._do_one_of_snapshots()
+            if self._has_work_between:
+                self._do_some_between()
             elif not group:
                 self._sync_mark()
 
@@ -199,7 +199,7 @@ class RaftStorage:
         """Waits for work; empty when it is no write of the log, None when the storage closes and all are done."""
         with self._queued:
             timeout_s = None if self._failure or self._database.mark_is_synced else SYNC_INTERVAL_S
-            self._queued.wait_for(lambda: self._queue or self._closing or self._has_work_of_snapshots, timeout_s)
+            self._queued.wait_for(lambda: self._queue or self._closing or self._has_work_between, timeout_s)
             if self._closing and not (self._queue or self._staging):
                 return None
             group = list(islice(self._queue, GROUP_MAX))
@@ -223,10 +223,10 @@ class RaftStorage:
         return None
 
     @property
-    def _has_work_of_snapshots(self) -> bool:
-        return bool(self._staging) or (self._database.has_unused_pieces and self._failure is None)
+    def _has_work_between(self) -> bool:
+        return bool(self._staging) or (self._database.has_unused and self._failure is None)
 
-    def _do_one_of_snapshots(self) -> None:
+    def _do_some_between(self) -> None:
         """Little at once, so that the log's writes never wait long for it."""
         if self._staging:
             staging = self._staging.popleft()
@@ -237,8 +237,8 @@ class RaftStorage:
                 staging.on_done(error)
             except Exception:  # as for a write's listener
                 log.exception("log_listener_failed", snapshot=staging.last_index)
-        elif self._has_work_of_snapshots and not self._closing:
-            self._attempt(LogDatabase.drop_unused_pieces)
+        elif self._has_work_between and not self._closing:
+            self._attempt(LogDatabase.drop_unused)
 
     def _sync_mark(self) -> None:
         try:

@@ -123,7 +123,7 @@ def test_what_earlier_snapshots_left_is_dropped_in_time(path: Path) -> None:
         for index in range(5, 50, 5):
             write_and_wait(storage, a_persist(index, snapshot=a_snapshot(index, b"x" * 600_000)))
         deadline = time.monotonic() + DEADLINE_S
-        while storage._database.has_unused_pieces and time.monotonic() < deadline:
+        while storage._database.has_unused and time.monotonic() < deadline:
             write_and_wait(storage, a_persist(99))
         (count,) = storage._database._connection.execute("SELECT count(*) FROM snapshot_piece").fetchone()
 
@@ -255,3 +255,19 @@ def test_a_second_process_is_refused(path: Path) -> None:
 
         with pytest.raises(StorageInUse, match="open in another process"):
             RaftStorage.open(path)
+
+
+def test_a_long_log_is_compacted_in_parts_and_is_whole_between_them(path: Path, tmp_path: Path) -> None:
+    database = LogDatabase.open(path)
+    database.write([a_persist(1, entries(1, 1_200))])
+
+    database.write([a_persist(2, snapshot=a_snapshot(1_100), compact_to=1_000)])
+    assert database.has_unused
+    between = loaded(as_after_a_crash(path, tmp_path / "copy"))
+    while database.has_unused:
+        database.drop_unused()
+    database.close()
+
+    assert between.snapshot == a_snapshot(1_100)
+    assert between.entries == entries(501, 1_200)
+    assert loaded(path).entries == entries(1_001, 1_200)
