@@ -1,13 +1,14 @@
 """Makes an empty data directory the first node of a new cluster that holds a backup's state.
 
-The nodes of the cluster that the backup is of are forgotten: they are no nodes of this one, and what they ran is
-placed anew as soon as this one leads.
+What people declared comes back: stacks, services, and objects of their own. Nodes and the tasks bound to them are left
+out: none of those nodes belongs to the new cluster, and its leader would first wait for them, as for hosts that were
+lost. Without them it places every task anew, at once.
 """
 
 from pathlib import Path
 
 from swarmlet.config import Config
-from swarmlet.model.objects import NODES
+from swarmlet.model.objects import NODES, TASKS
 from swarmlet.model.pieces import joined
 from swarmlet.model.transaction import Delete, Transaction
 from swarmlet.raft import HardState, Membership, RestoredState, Snapshot
@@ -23,15 +24,15 @@ def restore(config: Config, file: Path, other_cluster: bool = False) -> BackupHe
     head = backup.head
     if head.cluster != config.cluster and not other_cluster:
         raise OtherCluster(head.cluster, config.cluster)
-    data = joined(backup.pieces)
     try:
-        store = Store.restore(data)
+        store = Store.restore(joined(backup.pieces))
     except UnreadableSnapshot as error:
         raise BadBackup(str(error)) from error
     if store.revision != head.revision:
         raise BadBackup(f"its head says revision {head.revision}, its state is of {store.revision}")
-    forgotten = tuple(Delete(found.key) for found in store.scan(NODES))
-    store.apply(head.index + 1, Transaction((), forgotten, reason="restored from a backup"))
+    index = head.index + 1
+    of_old_nodes = (found.key for prefix in (NODES, TASKS) for found in store.scan(prefix))
+    store.apply(index, Transaction((), tuple(map(Delete, of_old_nodes)), reason="restored from a backup"))
     with DataDirectory.open(config.data_dir, config.cluster, config.name) as directory:
         finish_setting_aside(directory.raft_log)
         with RaftStorage.open(directory.raft_log) as storage:
@@ -39,6 +40,6 @@ def restore(config: Config, file: Path, other_cluster: bool = False) -> BackupHe
             if not storage.is_empty():
                 raise HasState(config.data_dir)
             membership = Membership(voters=frozenset({directory.node_id}))
-            snapshot = Snapshot(head.index + 1, head.term, membership, store.snapshot())
+            snapshot = Snapshot(index, head.term, membership, joined(store.view().pieces()))
             storage.initialize(RestoredState(HardState(head.term, None), snapshot, ()), new_lineage())
     return head

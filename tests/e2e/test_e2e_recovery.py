@@ -270,7 +270,8 @@ def test_a_backup_from_any_peer_becomes_a_new_cluster(made: Cluster, tmp_path: P
     refused = offline(made, made.agents[0], "restore", str(files[1]), check=False)
     assert "holds a cluster's state already" in refused.stderr
     for agent in made.agents:
-        agent.data_directory.rename(tmp_path / f"{agent.name}.old")
+        agent.host.power_off()
+        agent.data_directory.rename(agent.data_directory.with_name("data.old"))
 
     offline(made, made.agents[0], "restore", str(files[1]))
     for agent in made.agents:
