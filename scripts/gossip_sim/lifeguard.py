@@ -1,9 +1,9 @@
 """The experiment of the Lifeguard paper (Dadgar, Phillips, Currey 2017, section V): slow members, and who gets blamed.
 
-128 members; the messages of C of them are blocked for D seconds, pass for I seconds, and so on, in step, for two minutes.
-A false positive is a member that was well all the time and was declared dead. Each variant leaves parts away. `plain SWIM` has
-the suspicion of SWIM with the fixed wait that Lifeguard's shrinks to, as in the paper; `SWIM, patient` has the wait
-that it starts from, which buys fewer false alarms with later detection.
+128 members; the messages of C of them are blocked for D seconds, pass for I seconds, and so on, in step, for two
+minutes. A false positive is a member that was well all the time and was declared dead. Each variant leaves parts away.
+`plain SWIM` has the suspicion of SWIM with the fixed wait that Lifeguard's shrinks to, as in the paper; `SWIM, patient`
+has the wait that it starts from, which buys fewer false alarms with later detection.
 """
 
 from collections.abc import Callable

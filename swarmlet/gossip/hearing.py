@@ -1,8 +1,8 @@
 """Whether this node hears anybody at all: one that does not is in no position to call others dead.
 
 A node whose own network is stuck (a congested link, a starved process whose timers still fire) gets no answers from
-anyone, blames everyone it probes, and can hear no refutation either. Lifeguard answers with a long wait (its beta of 6);
-here the wait is short, and its clock stands still instead while nothing is heard: for a limited time, so that the
+anyone, blames everyone it probes, and can hear no refutation either. Lifeguard answers with a long wait (its beta of
+6); here the wait is short, and its clock stands still instead while nothing is heard: for a limited time, so that the
 survivor of a large failure comes to a verdict too. Not between two nodes, where the other's silence is all there is.
 """
 
