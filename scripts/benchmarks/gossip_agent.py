@@ -19,7 +19,7 @@ from swarmlet.gossip import Gossip, GossipSettings, LocalIdentity
 from swarmlet.logging import configure_logging
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address, NodeFacts
-from swarmlet.security.keys import ClusterKey, load_key
+from swarmlet.security.keyring import KeyRing, load_ring
 from swarmlet.security.peer_tls import PeerCredentials
 from swarmlet.security.seal import DatagramSealer
 from swarmlet.transport import DatagramEndpoint, PeerNetwork
@@ -30,12 +30,11 @@ CLUSTER = "bench"
 class GossipAgent:
     """The parts of an agent that gossip needs, connected as in `swarmlet.agent`."""
 
-    def __init__(self, name: str, address: Address, key: ClusterKey) -> None:
+    def __init__(self, name: str, address: Address, ring: KeyRing) -> None:
         node_id = NodeId(f"node-{name}")
-        self.network = PeerNetwork(node_id, PeerCredentials.create(key, node_id), address, self._address_of)
-        self.datagrams = DatagramEndpoint(
-            address, DatagramSealer(key, CLUSTER), self._on_datagram, self._on_unreachable
-        )
+        self.network = PeerNetwork(node_id, PeerCredentials(ring, node_id), address, self._address_of)
+        sealer = DatagramSealer(ring, CLUSTER, asyncio.get_running_loop().time())
+        self.datagrams = DatagramEndpoint(address, sealer, self._on_datagram, self._on_unreachable)
         identity = LocalIdentity(node_id, name, address, CLUSTER)
         generation = int(time.time() * 1000)
         gossip = Gossip(identity, GossipSettings(), SystemRandom(), time.monotonic(), generation)
@@ -69,7 +68,7 @@ def parsed(text: str) -> Address:
 async def _main(name: str, address: str, key_file: str, *join: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    agent = GossipAgent(name, parsed(address), load_key(Path(key_file)))
+    agent = GossipAgent(name, parsed(address), load_ring(Path(key_file)))
     await agent.run(tuple(map(parsed, join)), stop)
 
 

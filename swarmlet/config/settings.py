@@ -154,7 +154,7 @@ class RaftTiming(Section):
         "different rates. 0.25 allows for one that is a third faster than another.",
     )
     snapshot_every: int = Field(
-        default=10_000, ge=100, le=1_000_000, description="Log entries after which the log is compacted to a snapshot."
+        default=50_000, ge=100, le=1_000_000, description="Log entries after which the log is compacted to a snapshot."
     )
 
 

@@ -117,6 +117,8 @@ class Consensus:
         self._sessions = Sessions(f"{node_id}-{time.time_ns():x}")
         self._request = 0
         self._inbox: list[Event] = []
+        self._gathered: list[Propose] = []
+        """Wait for the disk, to share its next write."""
         self._proposing: dict[int, _Proposal] = {}
         """Not taken yet, by request."""
         self._pending: dict[int, _Proposal] = {}
@@ -232,6 +234,7 @@ class Consensus:
             self._carry_out(effect)
         self._rests = True
         self._inbox.clear()
+        self._gathered.clear()
         waiting = [*(p.result for p in (*self._proposing.values(), *self._pending.values())), *self._reading.values()]
         for unanswered in (self._proposing, self._pending, self._reading):
             unanswered.clear()
@@ -330,7 +333,7 @@ class Consensus:
         proposal = self._new_proposal(transaction)
         if growth_bytes:
             proposal.result.add_done_callback(lambda _: self.room.release(growth_bytes))
-        self._post(Propose(self._request, body))
+        self._offer(Propose(self._request, body))
         return proposal.result
 
     def _new_proposal(self, transaction: Transaction | None) -> _Proposal:
@@ -372,6 +375,13 @@ class Consensus:
             return
         if message is not None and self._failure is None:
             self._post(MessageReceived(sender, message))
+
+    def _offer(self, proposal: Propose) -> None:
+        """Under load this makes fewer and larger steps, writes and messages; a lone write waits for nothing."""
+        if self._writes_under_way:
+            self._gathered.append(proposal)
+        else:
+            self._post(proposal)
 
     def _post(self, event: Event) -> None:
         if self._failure is not None:
@@ -441,6 +451,10 @@ class Consensus:
             self._failure = self._failure or error
             return
         self._post(PersistDone(sequence))
+        if not self._writes_under_way:
+            gathered, self._gathered = self._gathered, []
+            for proposal in gathered:
+                self._post(proposal)
 
     def _applied(self, entry: Entry, result: TransactionResult | None) -> None:
         proposal = self._pending.pop(entry.index, None)
