@@ -1,9 +1,9 @@
 """The experiment of the Lifeguard paper (Dadgar, Phillips, Currey 2017, section V): slow members, and who gets blamed.
 
-128 members; the messages of C of them are blocked for D seconds, pass for I seconds, and so on, in step, for two
-minutes. A false positive is a member that was well all the time and was declared dead. Each variant leaves parts away.
-`plain SWIM` has the suspicion of SWIM with the fixed wait that Lifeguard's shrinks to, as in the paper; `SWIM, patient`
-has the wait that it starts from, which buys fewer false alarms with later detection.
+128 members; C of them stand still for D seconds, run for I seconds, and so on, in step, for two minutes. A false
+positive is a member that was well all the time and was declared dead. Each variant leaves parts away. `plain SWIM` has
+the suspicion of SWIM with the fixed wait that Lifeguard's shrinks to, as in the paper; `SWIM, patient` has the wait
+that it starts from, which buys fewer false alarms with later detection.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ Change = Callable[[GossipSettings], GossipSettings]
 @dataclass(frozen=True)
 class Slowness:
     members: int
-    blocked_s: float
-    passing_s: float
+    stands_still_s: float
+    runs_s: float
 
     def __str__(self) -> str:
-        return f"C={self.members} D={self.blocked_s:g} s I={self.passing_s:g} s"
+        return f"C={self.members} D={self.stands_still_s:g} s I={self.runs_s:g} s"
 
 
 PAPERS = (Slowness(4, 2.048, 0.064), Slowness(16, 8.192, 0.256), Slowness(32, 16.384, 1.024))
@@ -47,7 +47,7 @@ def without_buddies(settings: GossipSettings) -> GossipSettings:
 
 def without_own_parts(settings: GossipSettings) -> GossipSettings:
     """Leave Lifeguard as it was published."""
-    return replace(settings, stall_s=inf, deaf_after_s=inf, evidence_s=0.0, stream_probes=False, prompted_probes=0.0)
+    return replace(settings, stall_s=inf, evidence_s=0.0, stream_probes=False, prompted_probes=0.0)
 
 
 def plain_swim(settings: GossipSettings) -> GossipSettings:
@@ -68,7 +68,7 @@ VARIANTS: dict[str, Change] = {
     "without local health": without_awareness,
     "without dynamic suspicion": without_dynamic_suspicion,
     "without buddies": without_buddies,
-    "without noticing deafness": lambda settings: replace(settings, deaf_after_s=inf),
+    "without noticing stalls": lambda settings: replace(settings, stall_s=inf),
     "without streams, evidence, prompts": lambda s: replace(
         s, stream_probes=False, evidence_s=0.0, prompted_probes=0.0
     ),
@@ -84,6 +84,6 @@ def slow_members(
     started_at = network.now
     while network.now < started_at + duration_s:
         for name in slow:
-            network.block(name, slowness.blocked_s)
-        network.run(slowness.blocked_s + slowness.passing_s)
+            network.stall(name, slowness.stands_still_s)
+        network.run(slowness.stands_still_s + slowness.runs_s)
     return false_alarms(network, started_at, slow)

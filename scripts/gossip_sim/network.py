@@ -2,9 +2,7 @@
 
 Nothing here waits: `run_until` steps from one happening to the next. A crashed node's datagrams vanish, as those of
 a lost host do; with `refuse=True` its host is still there and refuses the port. A node that stalls does nothing at
-all; what arrives meanwhile waits in its socket, as much as fits there, and its timers fire before it is read. A node
-that is blocked has timers, but nothing that it sends or is sent gets through before the end (the Lifeguard paper's
-slow members).
+all; what arrives meanwhile waits in its socket, as much as fits there, and its timers fire before it is read.
 """
 
 import heapq
@@ -68,9 +66,6 @@ class SimNode:
     running: bool = True
     refuses: bool = False
     stalled_until: float = 0.0
-    blocked_until: float = 0.0
-    held: list[Effect] = field(default_factory=list)
-    """What it wants to send while it is blocked."""
     wake_at: float = float("inf")
     inbox: deque[Event] = field(default_factory=deque)
     changes: list[tuple[float, Member]] = field(default_factory=list)
@@ -156,12 +151,6 @@ class GossipNetwork:
         node = self.nodes[name]
         node.stalled_until = max(node.stalled_until, self.now + for_s)
         self._at(node.stalled_until, lambda: self._resume(node))
-
-    def block(self, name: str, for_s: float) -> None:
-        """Its timers go on, its messages do not."""
-        node = self.nodes[name]
-        node.blocked_until = max(node.blocked_until, self.now + for_s)
-        self._at(node.blocked_until, lambda: self._unblock(node))
 
     def cut(self, broken: Callable[[str, str], bool]) -> None:
         """`broken(sender, receiver)` says whether nothing gets from one name to the other."""
@@ -289,15 +278,6 @@ class GossipNetwork:
         while node.inbox:
             self._step(node, node.inbox.popleft())
 
-    def _unblock(self, node: SimNode) -> None:
-        if self.now < node.blocked_until or not node.running:
-            return
-        held, node.held = node.held, []
-        for effect in held:
-            self._carry_out(node, effect)
-        while node.inbox:
-            self._step(node, node.inbox.popleft())
-
     def _step(self, node: SimNode, event: Event) -> list[Effect]:
         if node.name == self.recorded:
             self.recording.append((event, self.now))
@@ -311,9 +291,6 @@ class GossipNetwork:
         return effects
 
     def _carry_out(self, node: SimNode, effect: Effect) -> None:
-        if self.now < node.blocked_until and isinstance(effect, SendDatagram | ProbeStream | Exchange):
-            node.held.append(effect)
-            return
         match effect:
             case SendDatagram(address, payload):
                 assert len(payload) <= 1350
@@ -365,7 +342,7 @@ class GossipNetwork:
 
     def _feed_or_queue(self, node: SimNode, event: Event) -> None:
         """To a node that may be standing still."""
-        if self.now >= max(node.stalled_until, node.blocked_until) and not node.inbox:
+        if self.now >= node.stalled_until and not node.inbox:
             self._step(node, event)
         elif len(node.inbox) < SOCKET_PACKETS:
             node.inbox.append(event)
@@ -380,7 +357,7 @@ class GossipNetwork:
         gives_up_at = self.now + probe.timeout_s
         outcome, at = StreamOutcome.SILENT, gives_up_at
         if peer is not None and self._reachable(node, peer) and self._rng.random() < (1 - self.loss) ** STREAM_PACKETS:
-            answers_at = max(self.now, peer.stalled_until, peer.blocked_until) + 4 * (self._arrival() - self.now)
+            answers_at = max(self.now, peer.stalled_until) + 4 * (self._arrival() - self.now)
             if not peer.running:
                 if peer.refuses:
                     outcome, at = StreamOutcome.REFUSED, self._arrival()
@@ -390,12 +367,7 @@ class GossipNetwork:
 
     def _exchange(self, node: SimNode, address: Address, payload: bytes) -> None:
         peer = self._by_address.get(address)
-        if (
-            peer is None
-            or not peer.running
-            or self.now < max(peer.stalled_until, peer.blocked_until)
-            or not self._reachable(node, peer)
-        ):
+        if peer is None or not peer.running or self.now < peer.stalled_until or not self._reachable(node, peer):
             self._at(self.now + STREAM_TIMEOUT_S, lambda: self._answered(node, ExchangeFailed(address)))
             return
         effects = self._step(peer, ExchangeRequested(payload))

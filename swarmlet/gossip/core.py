@@ -38,7 +38,6 @@ from swarmlet.gossip.events import (
     StreamProbed,
 )
 from swarmlet.gossip.exchanger import Exchanger
-from swarmlet.gossip.hearing import Hearing
 from swarmlet.gossip.intake import Intake
 from swarmlet.gossip.joining import Joining
 from swarmlet.gossip.local_node import LocalNode
@@ -90,10 +89,9 @@ class Gossip:
         self._record_news = news = RecordNews(records, members, courier, outbox)
         order = ProbeOrder(rng)
         self._intake = intake = Intake(local, outbox, self.counters)
-        self._hearing = hearing = Hearing(members, settings, now)
         conflicts = Conflicts(members, outbox)
         self._verdicts = verdicts = Verdicts(
-            local, members, order, courier, news, intake, hearing, conflicts, outbox, settings, awareness, self.counters
+            local, members, order, courier, news, intake, conflicts, outbox, settings, awareness, self.counters
         )
         self._exchanger = exchanger = Exchanger(
             local, members, verdicts, records, news, intake, outbox, settings, self.counters, rng, now
@@ -159,10 +157,6 @@ class Gossip:
             self._detector.postpone(late_s)
             self._verdicts.postpone(late_s)
 
-    def _notice_sound(self, now: float) -> None:
-        if self._hearing.heard(now):
-            self._verdicts.hear_again(now)
-
     def _handle(self, event: Event, now: float) -> None:
         match event:
             case DatagramReceived(source, payload):
@@ -174,7 +168,6 @@ class Gossip:
             case ExchangeFailed():
                 self.counters.exchanges_failed += 1
             case PortUnreachable(address):
-                self._notice_sound(now)
                 self._detector.refused(address, now)
             case StreamProbed(probe, outcome):
                 self._detector.stream_probed(probe, outcome, now)
@@ -208,7 +201,6 @@ class Gossip:
         if packet.sender == self._local.node_id:
             self.counters.own_echoes += 1
             return
-        self._notice_sound(now)
         self._hear_sender(packet.sender, source, now)
         # Claims before probes: an answer should tell what was just heard, a refutation above all.
         for message in packet.messages:

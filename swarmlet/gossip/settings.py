@@ -51,11 +51,6 @@ class GossipSettings:
     """A node heard from this recently is not dead because somebody says so: it becomes a suspect."""
     awareness_max: int = 8
     """Lifeguard's S: how many times its usual waits a node that seems slow itself may add."""
-    deaf_after_s: float = 1.0
-    """A node that has heard nothing from anybody for so long calls nobody dead. At rest it hears a few datagrams in
-    each probe interval."""
-    deaf_patience_s: float = 30.0
-    """After so long it does, for they may really all be gone."""
     stall_s: float = 0.3
     """Woken later than this, we stood still ourselves: every running wait gets that time back."""
 

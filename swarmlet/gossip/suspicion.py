@@ -25,9 +25,6 @@ class Suspicion:
     confirmations_wanted: int
     """0: nobody could confirm (a cluster of two), the wait stays at its maximum."""
     accusers: set[NodeId] = field(default_factory=set)
-    held_until: float = float("-inf")
-    """No verdict before this: the accuser could not have heard a refutation."""
-    refused: bool = False
 
     @classmethod
     def begin(cls, settings: GossipSettings, accuser: NodeId, nodes: int, now: float) -> "Suspicion":
@@ -47,7 +44,7 @@ class Suspicion:
 
     @property
     def deadline(self) -> float:
-        return max(self.held_until, self.since + self.timeout_s())
+        return self.since + self.timeout_s()
 
     def timeout_s(self) -> float:
         if self.confirmations_wanted == 0:
@@ -62,13 +59,7 @@ class Suspicion:
         self.accusers.add(accuser)
         return True
 
-    def hold(self, until: float) -> None:
-        """Put the verdict off. A refused port needs no hearing: the answer came."""
-        if not self.refused:
-            self.held_until = max(self.held_until, until)
-
     def shorten(self, timeout_s: float) -> None:
-        self.refused = True
         self.max_s = min(self.max_s, timeout_s)
         self.min_s = min(self.min_s, timeout_s)
 

@@ -17,7 +17,6 @@ from swarmlet.gossip.conflicts import Conflicts
 from swarmlet.gossip.counters import GossipCounters
 from swarmlet.gossip.courier import Courier
 from swarmlet.gossip.events import LivenessChanged, Member
-from swarmlet.gossip.hearing import Hearing
 from swarmlet.gossip.intake import Intake
 from swarmlet.gossip.local_node import LocalNode
 from swarmlet.gossip.members import LIVE, Entry, Members, standing
@@ -48,7 +47,6 @@ class Verdicts:
         courier: Courier,
         record_news: RecordNews,
         intake: Intake,
-        hearing: Hearing,
         conflicts: Conflicts,
         outbox: Outbox,
         settings: GossipSettings,
@@ -57,7 +55,6 @@ class Verdicts:
     ) -> None:
         self._local, self._members, self._order = local, members, order
         self._courier, self._intake, self._conflicts, self._outbox = courier, intake, conflicts, outbox
-        self._hearing = hearing
         self._record_news, self._settings = record_news, settings
         self._awareness, self._counters = awareness, counters
         self._suspicions: dict[NodeId, Suspicion] = {}
@@ -187,8 +184,6 @@ class Verdicts:
         return self._due_at
 
     def on_time(self, now: float) -> None:
-        if self.deadline() <= now and self._hearing.is_deaf(now):
-            self._hold(now + self._settings.probe_interval_s)
         for node_id in [node_id for node_id, s in self._suspicions.items() if s.deadline <= now]:
             entry = self._members.get(node_id)
             assert entry is not None
@@ -199,17 +194,6 @@ class Verdicts:
             self._change(entry, _judged(member, verdict), now)
             self._courier.spread(("member", node_id), verdict)
             self._courier.hurry()
-
-    def hear_again(self, now: float) -> None:
-        """This node was deaf: suspects get their least time once more, now that they can be heard."""
-        for suspicion in self._suspicions.values():
-            suspicion.hold(now + suspicion.min_s)
-        self._due_at = None
-
-    def _hold(self, until: float) -> None:
-        for suspicion in self._suspicions.values():
-            suspicion.hold(until)
-        self._due_at = None
 
     def postpone(self, delay_s: float) -> None:
         """This agent stood still for so long: suspects could not reach it."""
