@@ -1,10 +1,12 @@
 """How this agent's Python interpreter is set: for a process that lives long and answers in milliseconds.
 
-Both figures were found by measuring the store under load (`scripts/bench store`); see decision 28.
+The figures were found by measuring the store under load (`scripts/bench store`); see decision 28.
 """
 
 import gc
 import sys
+from types import ModuleType
+from typing import cast
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread holds the interpreter while others want it. The one that syncs the log needs it for microseconds
@@ -12,6 +14,15 @@ between its calls of SQLite; with Python's own 5 ms a busy event loop delays eve
 COLLECT_AFTER = 10_000
 """Allocations between two collections of the youngest garbage, instead of 700: most of what a busy agent allocates
 either dies by its reference count or stays (log, store, history), and looking at it often finds nothing."""
+
+
+def do_without_rich() -> None:
+    """Before structlog is imported: it takes rich, and pygments with it, where it finds them, for tracebacks in colour.
+
+    An agent prints none, and they would be 4 MB of its memory. A None among the loaded modules makes an import fail as
+    if the module were not installed (https://docs.python.org/3/reference/import.html#the-module-cache).
+    """
+    sys.modules.setdefault("rich", cast(ModuleType, None))
 
 
 def tune() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import swarmlet
+from swarmlet import interpreter
 from swarmlet.api.schema import (
     DeployReply,
     EventView,
@@ -71,6 +72,7 @@ def agent(
     ] = None,
 ) -> None:
     """Run this host's agent until it is told to stop. Containers go on running without it."""
+    interpreter.do_without_rich()
     from swarmlet.agent import run_agent
     from swarmlet.config import Config
 

@@ -33,6 +33,8 @@ async def test_a_list_moves_all_votes_and_the_leadership_and_is_kept_by_the_next
         wanted = frozenset(made.by_name[name].id for name in "bd")
         await until(lambda: voters(made) == wanted)
 
+        # The former leader leads until the change is committed.
+        await until(lambda: made.leader is not None and made.leader.id in wanted)
         leader = await made.led()
         assert leader.id in wanted
         leader.consensus.transfer_leadership()
