@@ -217,10 +217,10 @@ class Consensus:
         self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keeper.run())
+            group.create_task(self._leader_calls.run())
             while True:
                 while self._failure is None:
                     self._post(Tick())
-                    self._leader_calls.expire()
                     await asyncio.sleep(TICK_S)
                 if not isinstance(self._failure, StorageFailed):
                     raise self._failure
@@ -432,8 +432,7 @@ class Consensus:
                     ready.set_result(index.to_bytes(8))
             case RoleChanged(role, term, leader_id):
                 log.info("raft_role_changed", role=role, term=term, leader=leader_id)
-                self._leader_calls.leader_changed()
-                self.role_changed.set()
+                self._tell_role()
 
     def _accepted(self, proposal: _Proposal, index: int, term: int) -> None:
         proposal.term = term

@@ -14,6 +14,8 @@ from swarmlet.raft import Refusal
 from swarmlet.transport import PeerNetwork, PeerTimeout, PeerUnavailable, RemoteError
 
 RETRY_PAUSE_S = 0.05
+SWEEP_S = 0.05
+"""Between two looks for calls whose time is over."""
 
 
 class NotTaken(SwarmletError):
@@ -38,8 +40,8 @@ class _Interrupted(SwarmletError):
 
 
 class LeaderCalls:
-    """`leader` names the present leader. The owner calls `leader_changed` whenever it may be another one, and `expire`
-    several times a second."""
+    """`leader` names the present leader. The owner calls `leader_changed` whenever it may be another one, and keeps
+    `run` going as long as calls are made."""
 
     def __init__(self, node_id: NodeId, network: PeerNetwork, leader: Callable[[], NodeId | None]) -> None:
         self._node_id, self._network, self._leader = node_id, network, leader
@@ -53,9 +55,13 @@ class LeaderCalls:
                 answer.set_exception(_Interrupted("the leader changed"))
         self._changed.set()
 
-    def expire(self) -> None:
-        """Ends what nobody waits for any longer. A timer for each call would cost a tenth of a write."""
-        now = time.monotonic()
+    async def run(self) -> None:
+        """Ends, until cancelled, what nobody waits for any longer. A timer a call would cost a tenth of a write."""
+        while True:
+            self._expire(time.monotonic())
+            await asyncio.sleep(SWEEP_S)
+
+    def _expire(self, now: float) -> None:
         for answer, deadline in self._asked.items():
             if now >= deadline and not answer.done():
                 answer.set_exception(_Interrupted("it did not answer in time"))

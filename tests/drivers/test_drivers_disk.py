@@ -1,5 +1,6 @@
 """A node whose disk fails hands over, says so, serves what it has, and comes back by itself; on real nodes."""
 
+import asyncio
 import contextlib
 import os
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from drivers_builders import Disk, Node, Nodes, nodes, puts, until
 
+from swarmlet.drivers.consensus import SUBMIT
+from swarmlet.drivers.leader_calls import NoLeader
 from swarmlet.storage import RaftStorage
 from swarmlet.storage.log_database import SIZE_BYTES_MAX
 
@@ -109,6 +112,22 @@ async def test_a_write_through_a_node_whose_disk_is_full_is_committed_by_the_oth
         small.free(full)
 
         assert (await writing).succeeded
+
+
+async def test_a_write_through_a_node_whose_disk_is_full_has_a_deadline_though_the_leader_never_answers(
+    tmp_path: Path, small: FullFileSystem | FullLog
+) -> None:
+    async with nodes(tmp_path, disks={"c": small.disk}) as made:
+        full = made.by_name["c"]
+        await fill_until_it_fails(small, full, made)
+        for node in made:
+            node.network.on_prompt_call(SUBMIT, lambda *_: asyncio.get_running_loop().create_future())
+
+        async with asyncio.timeout(15.0):
+            with pytest.raises(NoLeader):
+                await full.consensus.submit(puts("kv/unheard/", 1), timeout_s=0.3)
+
+        assert not full.consensus.takes_part
 
 
 async def test_a_cluster_whose_disks_were_all_full_comes_back(tmp_path: Path) -> None:

@@ -85,11 +85,7 @@ class StoredFiles:
         path = string(node)
         content = self.contents.get(path)
         if content is None:
-            message = f"the file {path} is missing, create it before you deploy"
-            if not self.warn_of_missing:
-                raise refused(node, message)
-            self.findings.warn(node.place, node.path, message)
-            return Stored(None, 0)
+            return self._missing(node, f"the file {path} is missing, create it before you deploy")
         try:
             return Stored(content, len(base64.b64decode(content, validate=True)))
         except binascii.Error as error:
@@ -99,15 +95,17 @@ class StoredFiles:
         name = string(node)
         value = self.variables.get(name)
         if value is None:
-            message = f"the variable {shown(name)} is not set, set it before you deploy"
-            if not self.warn_of_missing:
-                raise refused(node, message)
-            self.findings.warn(node.place, node.path, message)
-            return Stored(None, 0)
+            return self._missing(node, f"the variable {shown(name)} is not set, set it before you deploy")
         return _of_text(value)
 
     def _content(self, node: Node) -> Stored:
         return _of_text(any_string(node))
+
+    def _missing(self, node: Node, message: str) -> Stored:
+        if not self.warn_of_missing:
+            raise refused(node, message)
+        self.findings.warn(node.place, node.path, message)
+        return Stored(None, 0)
 
     def _mount(self, node: Node, declared: MappingOf[str, Stored | None], kind: str) -> FileMount | None:
         if isinstance(node, Mapping):
