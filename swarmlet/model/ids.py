@@ -22,11 +22,6 @@ def service_id(stack: StackName, service_name: str) -> ServiceId:
     return ServiceId(f"{stack}.{service_name}")
 
 
-def new_task_id(rng: Random) -> TaskId:
-    """A fresh task id: 12 hexadecimal digits (48 bits), drawn from the caller's generator."""
-    return TaskId(f"{rng.getrandbits(48):012x}")
-
-
 def new_node_id(rng: Random) -> NodeId:
     """A fresh node id: 16 hexadecimal digits (64 bits). Shells pass `random.SystemRandom()`."""
     return NodeId(f"{rng.getrandbits(64):016x}")

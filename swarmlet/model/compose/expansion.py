@@ -16,10 +16,6 @@ TEXT_LENGTH_MAX = 4 * FILE_BYTES_MAX
 """Of all values together, after expansion, in characters: a long text that many services use is read many times."""
 
 
-def expand(root: Node) -> Node:
-    return Expansion().file(root)
-
-
 class Expansion:
     """Of all files of a stack: they share the budgets."""
 
