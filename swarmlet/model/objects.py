@@ -7,8 +7,11 @@ never here.
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from swarmlet.model.frozen import Frozen
 from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, StackName, TaskId
+from swarmlet.model.placement import Taint
 from swarmlet.model.spec import ServiceSpec, TaskTemplate
 
 STACKS = "stacks/"
@@ -86,6 +89,11 @@ class Node(Frozen):
     status: NodeStatus
     status_since: float
     """Wall time of the last change of `status`."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Set at run time; they win over those of the same name in the node's own configuration (`NodeFacts.labels`)."""
+    taints: tuple[Taint, ...] = ()
+    cordoned: bool = False
+    """No new tasks go there; those that run stay."""
 
     @property
     def key(self) -> str:

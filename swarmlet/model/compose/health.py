@@ -1,42 +1,21 @@
-"""`healthcheck`, and the probes that Compose has no words for (`x-swarmlet: health:`).
+"""`healthcheck`, with the probe from there or from `x-swarmlet: health:` (see `extension`).
 
 A health check without a probe would change the timings of the image's own, which nobody here can read: refused.
 """
 
-from dataclasses import dataclass
-
 from swarmlet.model.compose.errors import refused
+from swarmlet.model.compose.extension import Extension
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Node, Sequence, shown
-from swarmlet.model.compose.ports import port_number
 from swarmlet.model.compose.scalars import boolean, duration, integer, positive_duration, sequence, string, strings
-from swarmlet.model.spec import CommandProbe, HealthCheck, HttpProbe, Probe, TcpProbe
+from swarmlet.model.spec import CommandProbe, HealthCheck
 
 RETRIES_MAX = 1_000
 SHELL = ("/bin/sh", "-c")
 _PATTERN = "services.*.healthcheck"
-_EXTENSION = "services.*.x-swarmlet"
-_HEALTH = f"{_EXTENSION}.health"
 _UNSET = HealthCheck(probe=CommandProbe(argv=("true",)))
 """Only its timings are used: the defaults."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """What stands under a service's `x-swarmlet`."""
-
-    probe: Probe | None = None
-    probe_node: Node | None = None
-
-
-def read_extension(node: Node, findings: Findings) -> Extension:
-    health = Fields(node, _EXTENSION, findings).value("health")
-    if health is None:
-        return Extension()
-    with findings.collecting():
-        return Extension(_node_probe(health, findings), health)
-    return Extension(None, health)
 
 
 def read_health_check(node: Node | None, extension: Extension, findings: Findings) -> HealthCheck | None:
@@ -85,29 +64,3 @@ def _test(node: Node) -> CommandProbe | None:
     written = f"begins with {shown(words[0])}" if words else "is empty"
     message = f'{written}, write ["CMD", program, argument, …], ["CMD-SHELL", "one command"] or ["NONE"]'
     raise refused(node, message)
-
-
-def _node_probe(node: Node, findings: Findings) -> Probe | None:
-    fields = Fields(node, _HEALTH, findings)
-    http = fields.read("http", lambda value: _http(value, findings), None)
-    tcp = fields.read("tcp", lambda value: _tcp(value, findings), None)
-    if fields.has("http") == fields.has("tcp"):
-        raise fields.lack("must have one probe, write 'http: {port: 8080, path: /}' or 'tcp: {port: 8080}'")
-    return http or tcp
-
-
-def _http(node: Node, findings: Findings) -> HttpProbe:
-    fields = Fields(node, f"{_HEALTH}.http", findings)
-    path = fields.read("path", _path, "/")
-    return HttpProbe(port=fields.require("port", port_number, "8080"), path=path)
-
-
-def _tcp(node: Node, findings: Findings) -> TcpProbe:
-    return TcpProbe(port=Fields(node, f"{_HEALTH}.tcp", findings).require("port", port_number, "8080"))
-
-
-def _path(node: Node) -> str:
-    path = string(node)
-    if not path.startswith("/") or not path.isascii() or any(mark.isspace() or mark < " " for mark in path):
-        raise refused(node, f"{shown(path)} is no path, write one that begins with / and has no spaces, like /healthz")
-    return path

@@ -1,4 +1,4 @@
-"""Rows of the key table: health, how many tasks, what each may use, and our own extension. See `key_table`."""
+"""Rows of the key table: health, how many tasks, what each may use. See `key_table`."""
 
 from swarmlet.model.compose.key_row import KeyRow, refused, supported, warned
 
@@ -18,16 +18,6 @@ HEALTH: tuple[KeyRow, ...] = (
     supported(_S + "healthcheck.start_period", "Failures do not count for so long after the start; 0s."),
     supported(_S + "healthcheck.start_interval", "Time between probes until the first success; 500ms."),
     supported(_S + "healthcheck.disable", "`true`: no probes, a running task is healthy."),
-    supported(_S + "x-swarmlet", "What Compose has no key for."),
-    supported(
-        _S + "x-swarmlet.health",
-        "A probe by the node instead of a command in the container; timings are those of `healthcheck`.",
-    ),
-    supported(_S + "x-swarmlet.health.http", "Healthy on an answer with status 200 to 399."),
-    supported(_S + "x-swarmlet.health.http.port", "Port in the container; required."),
-    supported(_S + "x-swarmlet.health.http.path", "Path to ask for; `/` by default."),
-    supported(_S + "x-swarmlet.health.tcp", "Healthy when the port accepts a connection."),
-    supported(_S + "x-swarmlet.health.tcp.port", "Port in the container; required."),
 )
 
 _ROLLOUT = (

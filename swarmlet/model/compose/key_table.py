@@ -6,6 +6,7 @@ holds this table against. The texts stand in messages and in docs/compose.md.
 
 from swarmlet.model.compose.key_row import KeyRow
 from swarmlet.model.compose.key_rows_deploy import DEPLOY, HEALTH
+from swarmlet.model.compose.key_rows_extension import EXTENSION
 from swarmlet.model.compose.key_rows_project import NETWORKS, STORED, TOP, VOLUMES
 from swarmlet.model.compose.key_rows_service import MOUNTS, NETWORK, RIGHTS, TASK
 
@@ -16,6 +17,7 @@ KEYS: tuple[KeyRow, ...] = (
     *MOUNTS,
     *RIGHTS,
     *HEALTH,
+    *EXTENSION,
     *DEPLOY,
     *VOLUMES,
     *STORED,

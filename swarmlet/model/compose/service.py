@@ -12,9 +12,10 @@ from swarmlet.model.compose.dependencies import Dependency, read_dependencies
 from swarmlet.model.compose.deploy import Deploy, read_deploy, with_older_keys
 from swarmlet.model.compose.environment import EnvironmentReader
 from swarmlet.model.compose.errors import refused
+from swarmlet.model.compose.extension import Extension, read_extension
 from swarmlet.model.compose.fields import Fields, each
 from swarmlet.model.compose.findings import Findings
-from swarmlet.model.compose.health import Extension, read_extension, read_health_check
+from swarmlet.model.compose.health import read_health_check
 from swarmlet.model.compose.limits import read_pull_policy
 from swarmlet.model.compose.marks import Mapping, Node, Sequence, is_null, shown
 from swarmlet.model.compose.mounts import MountReader, WrittenMount
