@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from swarmlet.api.kv_requests import CompareFailed, Superseded
 from swarmlet.api.schema import PROBLEM_TYPE, REVISION_HEADER, Problem
+from swarmlet.controllers.node_errors import NodeHasTasks, NodeIsUp, NodeRefused, UnknownNode
 from swarmlet.controllers.stack_errors import PortConflict, StackRefused, UnknownService, UnknownStack
 from swarmlet.controllers.voter_list import UnknownVoter, VotersRefused
 from swarmlet.drivers.leader_calls import NoLeader, NotTaken
@@ -43,6 +44,10 @@ STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (StackRefused, 422, "Refused"),
     (UnknownVoter, 404, "Not found"),
     (VotersRefused, 422, "Refused"),
+    (UnknownNode, 404, "Not found"),
+    (NodeIsUp, 409, "In use"),
+    (NodeHasTasks, 409, "In use"),
+    (NodeRefused, 422, "Refused"),
     (UnknownKey, 404, "Not found"),
     (UnknownTask, 404, "Not found"),
     (NoContainerYet, 404, "No log yet"),

@@ -31,7 +31,7 @@ from swarmlet.controllers.stack_errors import UnknownService, UnknownStack
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import Given, Source, Unbuilt, parse_stack
 from swarmlet.model.ids import ServiceId, StackName, TaskId
-from swarmlet.model.objects import SERVICES, Desired
+from swarmlet.model.objects import SERVICES, Desired, NodeStatus
 from swarmlet.model.observed import Liveness
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Transaction
@@ -88,7 +88,7 @@ async def status(request: web.Request) -> web.Response:
     moment = await read(request)
     peer = request.app[PEER]
     services = views.service_views(moment)
-    nodes = moment.observed.nodes.values()
+    nodes = [node for id_, node in moment.observed.nodes.items() if moment.is_member(id_)]
     view = StatusView(
         cluster=peer.cluster,
         node=peer.name,
@@ -120,10 +120,11 @@ async def list_nodes(request: web.Request) -> web.Response:
 async def get_node(request: web.Request) -> web.Response:
     moment = await read(request)
     wanted = request.match_info["node"]
-    for view in views.node_views(moment):
-        if wanted in (view.id, view.name):
-            return answer(view, moment.state.revision)
-    raise NotFound(f"no node has the name or id '{wanted}'")
+    found = [view for view in views.node_views(moment) if wanted in (view.id, view.name)]
+    if not found:
+        raise NotFound(f"no node has the name or id '{wanted}'")
+    # Of several with one name, the one that is up is meant, as in every change of a node.
+    return answer(min(found, key=lambda view: view.status != NodeStatus.UP), moment.state.revision)
 
 
 @routes.get("/v1/services")

@@ -30,6 +30,22 @@ class RaftRole(StrEnum):
     """Not (yet) in the cluster's configuration."""
 
 
+class TaintView(Schema):
+    key: str
+    value: str = ""
+    effect: Literal["no-schedule", "no-execute"] = "no-schedule"
+
+
+class DrainView(Schema):
+    since: float
+    deadline: float | None = None
+    """Wall time after which what is left is stopped; null never does that."""
+    left: dict[str, int] = Field(default_factory=dict)
+    """By service or job: tasks that still run there. Empty: the node is drained."""
+    waits_for: dict[str, str] = Field(default_factory=dict)
+    """By service or job: why it is not gone yet, where there is more to it than a little time."""
+
+
 class NodeView(Schema):
     id: str
     name: str
@@ -45,8 +61,13 @@ class NodeView(Schema):
     cpus: float = 0.0
     memory_bytes: int = 0
     labels: dict[str, str] = Field(default_factory=dict)
+    """Its own, and those that were set at run time, which win."""
     tasks: int = 0
     """Tasks assigned to it that are to run."""
+    cordoned: bool = False
+    taints: list[TaintView] = Field(default_factory=list)
+    drain: DrainView | None = None
+    """While everything is to leave it, and until it is uncordoned."""
 
 
 class StatusView(Schema):

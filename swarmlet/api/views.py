@@ -4,9 +4,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from swarmlet.api.schema import NodeView, PortView, RaftRole, ServiceState, ServiceView, StackView, TaskView
+from swarmlet.api.schema import (
+    DrainView,
+    NodeView,
+    PortView,
+    RaftRole,
+    ServiceState,
+    ServiceView,
+    StackView,
+    TaintView,
+    TaskView,
+)
 from swarmlet.model.ids import NodeId, ServiceId, StackName
-from swarmlet.model.objects import Desired, NodeStatus, Service, Task
+from swarmlet.model.objects import Desired, Drain, NodeStatus, Service, Task
 from swarmlet.model.observed import Liveness, ObservedState, Phase, ServiceProblem, TaskStatus
 from swarmlet.model.spec import Mode
 from swarmlet.model.state import ClusterState
@@ -24,6 +34,10 @@ class Moment:
     roles: Mapping[NodeId, RaftRole]
     leader: NodeId | None
     now: float
+
+    def is_member(self, node: NodeId) -> bool:
+        """Not so one that was forgotten by the cluster, or never belonged to it, and is gone."""
+        return node in self.state.nodes or self.observed.liveness(node) in (Liveness.ALIVE, Liveness.SUSPECT)
 
     def node_name(self, node: NodeId) -> str:
         if (observed := self.observed.nodes.get(node)) is not None:
@@ -45,13 +59,14 @@ def node_views(moment: Moment) -> list[NodeView]:
     for task in moment.state.tasks.values():
         if task.value.desired is Desired.RUN:
             tasks[task.value.node] += 1
-    ids = {*moment.observed.nodes, *moment.state.nodes}
+    ids = {*filter(moment.is_member, moment.observed.nodes), *moment.state.nodes}
     return sorted((_node(moment, node, tasks[node]) for node in ids), key=lambda view: (view.name, view.id))
 
 
 def _node(moment: Moment, node: NodeId, tasks: int) -> NodeView:
     observed, agreed = moment.observed.nodes.get(node), moment.state.nodes.get(node)
     facts = observed.facts if observed else None
+    taints = agreed.value.taints if agreed else ()
     return NodeView(
         id=node,
         name=moment.node_name(node),
@@ -64,9 +79,28 @@ def _node(moment: Moment, node: NodeId, tasks: int) -> NodeView:
         architecture=facts.architecture if facts else "",
         cpus=facts.cpus if facts else 0.0,
         memory_bytes=facts.memory_bytes if facts else 0,
-        labels=facts.labels if facts else {},
+        labels={**(facts.labels if facts else {}), **(agreed.value.labels if agreed else {})},
         tasks=tasks,
+        cordoned=agreed.value.cordoned if agreed else False,
+        taints=[TaintView(key=each.key, value=each.value, effect=each.effect.value) for each in taints],
+        drain=_drain(moment, node, agreed.value.drain) if agreed and agreed.value.drain else None,
     )
+
+
+def _drain(moment: Moment, node: NodeId, drain: Drain) -> DrainView:
+    left: dict[str, int] = defaultdict(int)
+    for task in moment.state.tasks_on(node):
+        status = moment.status(task)
+        ended = status is not None and status.phase in (Phase.STOPPED, Phase.EXITED)
+        if task.desired is Desired.RUN or not (ended or _is_gone(moment, node)):
+            left[task.service] += 1
+    problems = {service: moment.problem(ServiceId(service)) for service in left}
+    waits_for = {service: problem.message for service, problem in problems.items() if problem is not None}
+    return DrainView(since=drain.since, deadline=drain.deadline, left=dict(sorted(left.items())), waits_for=waits_for)
+
+
+def _is_gone(moment: Moment, node: NodeId) -> bool:
+    return moment.state.nodes[node].value.status is not NodeStatus.UP
 
 
 def task_view(moment: Moment, task: Task) -> TaskView:

@@ -14,7 +14,6 @@ from swarmlet.api.schema import (
     EventView,
     Listing,
     LogLineView,
-    NodeView,
     ScaleRequest,
     ServiceView,
     StackView,
@@ -27,7 +26,8 @@ from swarmlet.cli.checking import compose_app
 from swarmlet.cli.client import Client
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.kv import kv_app
-from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table, size
+from swarmlet.cli.nodes import node_app, nodes
+from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table
 from swarmlet.cli.voters import voters
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import Unbuilt
@@ -40,6 +40,8 @@ config_app = typer.Typer(no_args_is_help=True, help="Check a configuration file,
 app.add_typer(config_app, name="config")
 recovery.add_commands(app)
 app.add_typer(kv_app, name="kv")
+app.command("nodes")(nodes)
+app.add_typer(node_app, name="node")
 app.command("voters")(voters)
 app.add_typer(keyring.app, name="keyring")
 app.add_typer(compose_app, name="compose")
@@ -130,27 +132,6 @@ def status(output: OutputOption = Output.TABLE) -> None:
     print(f"services  {view.services}, tasks {view.tasks_ready} of {view.tasks_wanted} ready")
     for problem in view.problems:
         print(f"problem   {problem}")
-
-
-@app.command()
-def nodes(output: OutputOption = Output.TABLE) -> None:
-    """The cluster's nodes."""
-    listing = Client.from_environment().get("/v1/nodes", Listing[NodeView])
-    show_table(
-        listing.items,
-        [
-            ("NAME", lambda node: node.name),
-            ("ADDRESS", lambda node: node.address),
-            ("LIVENESS", lambda node: node.liveness),
-            ("ROLE", lambda node: node.role),
-            ("TASKS", lambda node: node.tasks),
-            ("CPUS", lambda node: f"{node.cpus:g}"),
-            ("MEMORY", lambda node: size(node.memory_bytes)),
-            ("RUNTIME", lambda node: node.runtime),
-            ("ID", lambda node: node.id),
-        ],
-        output,
-    )
 
 
 @app.command()

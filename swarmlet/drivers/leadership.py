@@ -121,9 +121,14 @@ class Leadership:
 
     async def _look_after_voters(self) -> float:
         now, state = time.monotonic(), self._consensus.replica.state
+        liveness = self._deaths.tempered(self._liveness())
+        gone_since = self._sightings.gone_since(state.nodes, now, time.time())
+        for node in self._forgotten(liveness):
+            liveness[node] = Liveness.LEFT
+            gone_since.setdefault(node, now - (time.time() - self._leader_since))
         members = voters.Liveliness(
-            self._deaths.tempered(self._liveness()),
-            self._sightings.gone_since(state.nodes, now, time.time()),
+            liveness,
+            gone_since,
             {node.id: node.facts.zone for node in self._membership.observed().nodes.values() if node.facts},
         )
         listed = frozenset(state.voter_list.value.nodes) if state.voter_list else None
@@ -135,6 +140,12 @@ class Leadership:
         await self._consensus.change_membership(_raft_change(change))
         log.info("membership_changed", change=str(change))
         return SHORTEST_WAIT_S
+
+    def _forgotten(self, liveness: Mapping[NodeId, Liveness]) -> list[NodeId]:
+        """Members of the consensus that are gone, or unknown here, and that people have struck off: they have left."""
+        membership, nodes = self._consensus.raft.membership, self._consensus.replica.state.nodes
+        known = membership.voters | membership.learners
+        return [node for node in known - nodes.keys() if liveness.get(node) in (None, Liveness.DEAD)]
 
     def _liveness(self) -> dict[NodeId, Liveness]:
         return {member.node_id: member.liveness for member in self._membership.members().values()}

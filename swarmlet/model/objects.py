@@ -67,6 +67,11 @@ class Task(Frozen):
     """Why it was told to stop: 'scaled down', 'replaced by revision …', 'node lost' …; empty while it is to run."""
     stopped_at: float = 0.0
     """Wall time at which `desired` became STOP."""
+    relocate: str = ""
+    """Why it is to leave its node as soon as another one serves in its place; empty while it is to stay. Besides this
+    mark, a drain of its node or a taint there makes it leave (see `controllers.relocation`)."""
+    relocate_to: NodeId = NodeId("")
+    """Where the other one is to start; empty leaves it to the scheduler."""
 
     @property
     def key(self) -> str:
@@ -79,6 +84,15 @@ class NodeStatus(StrEnum):
     """Confirmed dead: its tasks are replaced."""
     LEFT = "left"
     """Its agent was stopped on purpose. Its tasks are replaced when it does not return within a grace period."""
+
+
+class Drain(Frozen):
+    """Everything is to leave a node. It stays so, empty, until the node is uncordoned."""
+
+    since: float
+    """Wall time."""
+    deadline: float | None = None
+    """Wall time after which what is left there is stopped, whatever it costs; None never does that."""
 
 
 class Node(Frozen):
@@ -94,6 +108,8 @@ class Node(Frozen):
     taints: tuple[Taint, ...] = ()
     cordoned: bool = False
     """No new tasks go there; those that run stay."""
+    drain: Drain | None = None
+    """Set only while it is cordoned, too."""
 
     @property
     def key(self) -> str:
