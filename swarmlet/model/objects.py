@@ -1,8 +1,8 @@
 """What the cluster agrees on: the objects in the replicated store (desired state).
 
 Only the leader writes them, through the log. Each lives under one key: `stacks/NAME`, `services/ID`,
-`tasks/ID`, `nodes/ID`; `voters/list` is there where people chose the voters. What really runs is in `observed`,
-never here.
+`tasks/ID`, `nodes/ID`; `voters/list` is there where people chose the voters; rollouts and history of services are in
+`revisions`. What really runs is in `observed`, never here.
 """
 
 from enum import StrEnum
@@ -12,6 +12,7 @@ from pydantic import Field
 from swarmlet.model.frozen import Frozen
 from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, StackName, TaskId
 from swarmlet.model.placement import Taint
+from swarmlet.model.revisions import HISTORY, ROLLOUTS
 from swarmlet.model.spec import ServiceSpec, TaskTemplate
 
 STACKS = "stacks/"
@@ -19,7 +20,7 @@ SERVICES = "services/"
 TASKS = "tasks/"
 NODES = "nodes/"
 VOTERS = "voters/"
-PREFIXES = (STACKS, SERVICES, TASKS, NODES, VOTERS)
+PREFIXES = (STACKS, SERVICES, TASKS, NODES, VOTERS, ROLLOUTS, HISTORY)
 """All that this version gives a meaning to. Other objects are kept as they are."""
 
 

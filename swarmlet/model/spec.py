@@ -15,6 +15,7 @@ from swarmlet.model.container import ContainerOptions, FileMount, PullPolicy
 from swarmlet.model.container import Mode as FileMode
 from swarmlet.model.frozen import Frozen, encode
 from swarmlet.model.ids import NAME_PATTERN, RevisionHash
+from swarmlet.model.rollout import RolloutPolicy
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -133,6 +134,8 @@ class TaskTemplate(Frozen):
     ports: tuple[PublishedPort, ...] = ()
     mounts: tuple[Mount, ...] = ()
     health_check: HealthCheck | None = None
+    readiness: HealthCheck | None = None
+    """Whether it gets connections; apart from `health_check`, failing it never restarts anything."""
     labels: dict[str, str] = Field(default_factory=dict)
     restart: RestartPolicy = RestartPolicy()
     stop_grace_period_s: float = Field(default=10.0, ge=0)
@@ -172,6 +175,7 @@ class ServiceSpec(Frozen):
     """Ignored where mode is global: one task on every node."""
     depends_on: dict[str, DependencyCondition] = Field(default_factory=dict)
     """Names of services of the same stack that start first."""
+    rollout: RolloutPolicy = RolloutPolicy()
 
 
 class StackSpec(Frozen):

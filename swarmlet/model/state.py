@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from swarmlet.model.frozen import Frozen, decode
 from swarmlet.model.ids import NodeId, ServiceId, StackName, TaskId
 from swarmlet.model.objects import NODES, SERVICES, STACKS, TASKS, VOTERS, Node, Service, Stack, Task, VoterList
+from swarmlet.model.revisions import HISTORY, ROLLOUTS, Revision, Rollout
 
 T = TypeVar("T", bound=Frozen)
 
@@ -30,6 +31,9 @@ class ClusterState:
     tasks: dict[TaskId, Versioned[Task]] = field(default_factory=dict)
     nodes: dict[NodeId, Versioned[Node]] = field(default_factory=dict)
     voter_list: Versioned[VoterList] | None = None
+    rollouts: dict[ServiceId, Versioned[Rollout]] = field(default_factory=dict)
+    history: dict[ServiceId, dict[int, Versioned[Revision]]] = field(default_factory=dict)
+    """By number; of services that have none there is no entry."""
 
     def put(self, key: str, value: bytes, revision: int) -> bool:
         """Take over one written object. Keys of unknown kinds are left alone: a newer agent may have written them.
@@ -48,6 +52,11 @@ class ClusterState:
                 self.nodes[NodeId(name)] = Versioned(decode(Node, value), revision)
             case p if p == VOTERS:
                 self.voter_list = Versioned(decode(VoterList, value), revision)
+            case p if p == ROLLOUTS:
+                self.rollouts[ServiceId(name)] = Versioned(decode(Rollout, value), revision)
+            case p if p == HISTORY:
+                found = decode(Revision, value)
+                self.history.setdefault(found.service, {})[found.number] = Versioned(found, revision)
             case _:
                 self.revision = max(self.revision, revision)
                 return False
@@ -68,11 +77,23 @@ class ClusterState:
                 self.nodes.pop(NodeId(name), None)
             case p if p == VOTERS:
                 self.voter_list = None
+            case p if p == ROLLOUTS:
+                self.rollouts.pop(ServiceId(name), None)
+            case p if p == HISTORY:
+                self._forget_revision(name)
             case _:
                 self.revision = max(self.revision, revision)
                 return False
         self.revision = max(self.revision, revision)
         return True
+
+    def _forget_revision(self, name: str) -> None:
+        service, _, number = name.rpartition("/")
+        revisions = self.history.get(ServiceId(service), {})
+        if number.isdecimal():
+            revisions.pop(int(number), None)
+        if not revisions:
+            self.history.pop(ServiceId(service), None)
 
     @classmethod
     def of(cls, objects: Iterable[tuple[str, bytes, int]], revision: int) -> "ClusterState":

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ BESIDE: Mapping[str, Mapping[str, Any]] = {
     "services.*.healthcheck": {"test": "x"},
     "services.*.x-swarmlet.health.http": {"port": 1},
     "services.*.x-swarmlet.health.tcp": {"port": 1},
+    "services.*.x-swarmlet.readiness": {"tcp": {"port": 1}},
+    "services.*.x-swarmlet.readiness.http": {"port": 1},
+    "services.*.x-swarmlet.readiness.tcp": {"port": 1},
+    "services.*.x-swarmlet.rollout.canary": {"steps": ["10%"]},
 }
 """What must stand beside a key for its mapping to be right, by the mapping's pattern."""
 DECLARED: Mapping[str, Any] = {
@@ -58,11 +63,6 @@ RIGHT: Mapping[str, Any] = {
     "endpoint_mode": "vip",
     "delay": "1s",
     "window": "1s",
-    "monitor": "1s",
-    "parallelism": 1,
-    "failure_action": "pause",
-    "max_failure_ratio": 0.1,
-    "rollback_config": {},
     "build": ".",
 }
 """Values that are right for keys without effect whose values are checked; any other takes a word."""
@@ -116,7 +116,7 @@ def a_file_with(row: KeyRow, value: Any) -> tuple[str, str]:
         name = {"*": NAMES.get(parents[at - 1], ""), "[]": "0"}.get(part, part)
         path = f"{path}[0]" if part == "[]" else f"{path}.{name}".lstrip(".")
         pattern = ".".join(parents[: at + 1]).replace(".[]", "[]")
-        place = place.setdefault(name, dict(BESIDE.get(pattern, {})))
+        place = place.setdefault(name, deepcopy(BESIDE.get(pattern, {})))
     if key in ("file", "content"):
         place.pop("environment", None)
     place[key] = value
@@ -136,6 +136,8 @@ def test_every_supported_key_is_read(row: KeyRow) -> None:
     text, path = a_file_with(row, [[[]]])
     if ".bind." in row.path:
         text = text.replace('"tmpfs"', '"bind", "source": "/x"')
+    if ".readiness.http" in row.path:
+        text = text.replace('"tcp": {"port": 1}, ', "")
 
     assert the_error(text, {"SET": "x"}, files={"x": "services: {}"}).key_path.startswith(path)
 

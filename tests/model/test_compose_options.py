@@ -111,7 +111,6 @@ def test_a_pull_policy_is_read(keys: str, policy: PullPolicy) -> None:
         ("ports: ['53:53/udp']", "services.web.ports[0]: udp is not carried by swarmlet's proxies (yet)"),
         ("ports: [{target: 5, published: 5, protocol: sctp}]", "sctp is not carried"),
         ("volumes: ['/a:/b:z']", "the option z has no effect, the path keeps its label"),
-        ("deploy: {update_config: {order: stop-first}}", "stop-first is not obeyed (yet)"),
         ("networks: {default: {aliases: [www]}}", "services.web.networks: separate nothing here (yet)"),
     ],
 )

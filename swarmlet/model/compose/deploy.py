@@ -8,17 +8,10 @@ from swarmlet.model.compose.errors import refused
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Node, is_null
-from swarmlet.model.compose.rollout import (
-    UNSAID_PLACEMENT,
-    UNSAID_UPDATE,
-    Placement,
-    UpdateConfig,
-    check_rollback,
-    read_placement,
-    read_restart_policy,
-    read_update,
-)
+from swarmlet.model.compose.rollout import UNSAID_PLACEMENT, Placement, read_placement, read_restart_policy
 from swarmlet.model.compose.scalars import decimal, integer, one_of, pairs, size
+from swarmlet.model.compose.updates import read_rollback, read_update
+from swarmlet.model.rollout import UpdatePolicy
 from swarmlet.model.spec import REPLICAS_MAX, Mode, Resources, RestartPolicy
 
 T = TypeVar("T", int, float)
@@ -41,7 +34,8 @@ class Deploy:
     limits: Resources = NO_RESOURCES
     reservations: Resources = NO_RESOURCES
     restart: RestartPolicy | None = None
-    update: UpdateConfig = UNSAID_UPDATE
+    update: UpdatePolicy | None = None
+    rollback: UpdatePolicy | None = None
     placement: Placement = UNSAID_PLACEMENT
     """Read for what will obey them; today nothing does (the key table says so)."""
 
@@ -52,7 +46,6 @@ def read_deploy(node: Node, findings: Findings) -> Deploy:
     fields = Fields(node, _PATTERN, findings)
     fields.read("labels", pairs, ())
     fields.read("endpoint_mode", one_of("vip", "dnsrr"), "vip")
-    fields.read("rollback_config", lambda value: check_rollback(value, findings), None)
     limits, reservations = fields.read(
         "resources", lambda value: _resources(value, findings), (NO_RESOURCES, NO_RESOURCES)
     )
@@ -64,7 +57,8 @@ def read_deploy(node: Node, findings: Findings) -> Deploy:
         limits=limits,
         reservations=reservations,
         restart=fields.read("restart_policy", lambda value: read_restart_policy(value, findings), None),
-        update=fields.read("update_config", lambda value: read_update(value, findings), UNSAID_UPDATE),
+        update=fields.read("update_config", lambda value: read_update(value, findings), None),
+        rollback=fields.read("rollback_config", lambda value: read_rollback(value, findings), None),
         placement=fields.read("placement", lambda value: read_placement(value, findings), UNSAID_PLACEMENT),
     )
 

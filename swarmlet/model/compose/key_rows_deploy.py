@@ -20,15 +20,12 @@ HEALTH: tuple[KeyRow, ...] = (
     supported(_S + "healthcheck.disable", "`true`: no probes, a running task is healthy."),
 )
 
-_ROLLOUT = (
-    (".parallelism", "has no effect (yet), up to a third of the tasks are replaced at a time"),
-    (".delay", "has no effect (yet), the next task is replaced as soon as the one before it is ready"),
-    (
-        ".failure_action",
-        "has no effect (yet), a task that does not become ready halts the rollout and the old ones serve on",
-    ),
-    (".monitor", "has no effect (yet), a task that is ready takes over at once"),
-    (".max_failure_ratio", "has no effect (yet), a rollout waits for every task"),
+_PACE = (
+    (".order", "`stop-first` (the default here) or `start-first`: the new task starts beside the old one."),
+    (".parallelism", "How many tasks at a time; 1 by default, 0 is all."),
+    (".delay", "Wait after a task was replaced, before the next one's turn; 0s by default."),
+    (".monitor", "A new task takes over when it has been ready for so long; 0s by default."),
+    (".max_failure_ratio", "The share of tasks that may be failing without the rollout having failed; 0 by default."),
 )
 
 DEPLOY: tuple[KeyRow, ...] = (
@@ -94,14 +91,20 @@ DEPLOY: tuple[KeyRow, ...] = (
         _D + "restart_policy.delay", "has no effect, restarts wait longer each time: from under a second to minutes"
     ),
     *warned(_D + "restart_policy.window", "has no effect, a task has proven itself when it was healthy for a while"),
-    supported(_D + "update_config", "Checked; all of it but `order` has no effect (yet)."),
-    supported(_D + "update_config.order", "`start-first` only, which is how tasks are replaced."),
-    *(row for part, why in _ROLLOUT for row in warned(f"{_D}update_config{part}", why)),
-    *warned(
-        _D + "rollback_config",
-        "has no effect (yet), nothing is rolled back: deploy the earlier file again",
-        *(".order", *(part for part, _ in _ROLLOUT)),
+    supported(
+        _D + "update_config",
+        "How a new revision replaces the old one. Without it: start-first, a third of the tasks at a time, and on"
+        " failure a rollback of the whole service.",
     ),
+    *(supported(f"{_D}update_config{part}", doc) for part, doc in _PACE),
+    supported(
+        _D + "update_config.failure_action",
+        "`pause` (the default here), `rollback` to the last healthy revision, or `continue`: wait for as long as it"
+        " takes.",
+    ),
+    supported(_D + "rollback_config", "How a rollback goes; as the update where it is not there."),
+    *(supported(f"{_D}rollback_config{part}", doc) for part, doc in _PACE),
+    supported(_D + "rollback_config.failure_action", "`pause` (the default) or `continue`."),
     supported(_D + "placement", "Where tasks may run; checked, but not obeyed (yet)."),
     *refused(_D + "placement.constraints", "remove it, tasks run on any node that has room (yet)"),
     *warned(

@@ -15,4 +15,33 @@ EXTENSION: tuple[KeyRow, ...] = (
     supported(_X + ".health.http.path", "Path to ask for; `/` by default."),
     supported(_X + ".health.tcp", "Healthy when the port accepts a connection."),
     supported(_X + ".health.tcp.port", "Port in the container; required."),
+    supported(
+        _X + ".readiness",
+        "A probe that decides over connections alone: a task that fails it gets none, and is not restarted.",
+    ),
+    supported(_X + ".readiness.http", "Ready on an answer with status 200 to 399."),
+    supported(_X + ".readiness.http.port", "Port in the container; required."),
+    supported(_X + ".readiness.http.path", "Path to ask for; `/` by default."),
+    supported(_X + ".readiness.tcp", "Ready when the port accepts a connection."),
+    supported(_X + ".readiness.tcp.port", "Port in the container; required."),
+    supported(_X + ".readiness.interval", "Time between two probes; 5s by default."),
+    supported(_X + ".readiness.timeout", "A probe that takes longer has failed; 5s by default."),
+    supported(_X + ".readiness.retries", "Failures in a row after which a task is not ready; 3 by default."),
+    supported(_X + ".rollout", "How a new revision takes over, beside `deploy.update_config`."),
+    supported(
+        _X + ".rollout.strategy",
+        "`rolling` (the default), or `blue-green`: all new tasks start beside all old ones, traffic switches when all"
+        " are ready, then the old ones stop.",
+    ),
+    supported(_X + ".rollout.canary", "First a part of the tasks, in steps, then the rest."),
+    supported(_X + ".rollout.canary.steps", "Rising shares of the tasks, like [10%, 50%]; required."),
+    supported(
+        _X + ".rollout.canary.hold",
+        "How long each step is watched, or `manual` (the default): until `swarmlet rollout resume`.",
+    ),
+    supported(
+        _X + ".rollout.patience",
+        "A new task that keeps failing has failed when it is so old, its start period not counted; 10s by default.",
+    ),
+    supported(_X + ".rollout.deadline", "A new task that is not ready after so long has failed whatever it says; 10m."),
 )

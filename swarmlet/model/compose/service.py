@@ -12,7 +12,7 @@ from swarmlet.model.compose.dependencies import Dependency, read_dependencies
 from swarmlet.model.compose.deploy import Deploy, read_deploy, with_older_keys
 from swarmlet.model.compose.environment import EnvironmentReader
 from swarmlet.model.compose.errors import refused
-from swarmlet.model.compose.extension import Extension, read_extension
+from swarmlet.model.compose.extension import UNSAID_EXTENSION, Extension, read_extension
 from swarmlet.model.compose.fields import Fields, each
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.health import read_health_check
@@ -49,6 +49,7 @@ class WrittenService:
     ports: tuple[WrittenPort, ...]
     dependencies: tuple[Dependency, ...]
     profiles: frozenset[str] = frozenset()
+    extension: Extension = UNSAID_EXTENSION
     unbuilt: Node | None = None
     """Its `build`, where no image is named: one of the name that Compose would give it has to be there."""
 
@@ -59,6 +60,7 @@ class WrittenService:
             mode=self.deploy.mode,
             replicas=1 if self.deploy.replicas is None else self.deploy.replicas,
             depends_on=depends_on,
+            rollout=self.extension.rollout.policy(self.deploy.update, self.deploy.rollback),
         )
 
 
@@ -94,8 +96,9 @@ class ServiceReader:
         self._check_without_effect(fields)
         build = fields.value("build") if not fields.has("image") else None
         image = f"{self.stack}-{name}" if build else fields.require("image", _image, "registry.example/name:tag")
-        template = self._template(image, fields, deploy, ports)
-        return WrittenService(name, template, deploy, ports, dependencies, profiles, build)
+        extension = fields.read("x-swarmlet", lambda value: read_extension(value, findings), UNSAID_EXTENSION)
+        template = self._template(image, fields, deploy, ports, extension)
+        return WrittenService(name, template, deploy, ports, dependencies, profiles, extension, build)
 
     def _check_without_effect(self, fields: Fields) -> None:
         """Values that are wrong are wrong, whether or not the key has an effect."""
@@ -121,9 +124,10 @@ class ServiceReader:
     def _of_kind(self, stored: StoredFiles, kind: str, node: Node) -> tuple[WrittenFile, ...]:
         return stored.mounts(node, self.declared.files.get(kind, {}), kind)
 
-    def _template(self, image: str, fields: Fields, deploy: Deploy, ports: tuple[WrittenPort, ...]) -> TaskTemplate:
+    def _template(
+        self, image: str, fields: Fields, deploy: Deploy, ports: tuple[WrittenPort, ...], extension: Extension
+    ) -> TaskTemplate:
         findings = self.findings
-        extension = fields.read("x-swarmlet", lambda value: read_extension(value, findings), Extension())
         health_check = None
         with findings.collecting():
             health_check = read_health_check(fields.value("healthcheck"), extension, findings)
@@ -139,6 +143,7 @@ class ServiceReader:
             ports=tuple(written.port for written in ports),
             mounts=self.mounts.distinct(mounts),
             health_check=health_check,
+            readiness=extension.readiness,
             labels={
                 **fields.read("label_file", self._labels_of_files, {}),
                 **fields.read("labels", _labels, {}),
