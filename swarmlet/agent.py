@@ -45,6 +45,7 @@ from swarmlet.model.objects import Task
 from swarmlet.model.observed import Address, Liveness, NodeFacts
 from swarmlet.model.spec import Resources
 from swarmlet.node.loop import NodeLoop
+from swarmlet.node.usage_loop import UsageLoop
 from swarmlet.node.watchdog import Watchdog
 from swarmlet.raft import RaftSettings
 from swarmlet.runtime.choice import open_runtime
@@ -190,6 +191,9 @@ class Agent:
         self.node_loop = NodeLoop(
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
         )
+        self.usage = UsageLoop(
+            runtime, self.node_loop.statuses, lambda: len(self.membership.members()), self.membership.publish_usage
+        )
         self.proxy = Proxy(self.node_id, config.proxy.listen_address, self.network.open_relay)
         self.relay = RelayServer(self._local_endpoint)
         self.watchdog = Watchdog()
@@ -252,6 +256,7 @@ class Agent:
             self.leadership.run(),
             self.state_guard.run(),
             self.node_loop.run(),
+            self.usage.run(),
             self._feed_node_loop(),
             self._feed_proxy(),
             self._keep_facts(),

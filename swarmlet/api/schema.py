@@ -140,6 +140,9 @@ class TaskView(Schema):
     exit_code: int | None = None
     created_at: float
     changed_at: float = 0.0
+    cpus_used: float | None = None
+    """On average over the last seconds; null while its node has not measured it."""
+    memory_used_bytes: int | None = None
 
 
 class StackView(Schema):

@@ -105,6 +105,7 @@ def _is_gone(moment: Moment, node: NodeId) -> bool:
 
 def task_view(moment: Moment, task: Task) -> TaskView:
     status = moment.status(task)
+    usage = moment.observed.usage_of(task.node, task.id)
     alive = moment.observed.liveness(task.node) in (Liveness.ALIVE, Liveness.SUSPECT)
     phase = (status.phase if status else Phase.PENDING) if alive else "unknown"
     return TaskView(
@@ -124,6 +125,8 @@ def task_view(moment: Moment, task: Task) -> TaskView:
         exit_code=status.exit_code if status else None,
         created_at=task.created_at,
         changed_at=status.changed_at if status else 0.0,
+        cpus_used=usage.cpu_milli / 1000 if usage else None,
+        memory_used_bytes=usage.memory_bytes if usage else None,
     )
 
 

@@ -27,7 +27,8 @@ from swarmlet.cli.client import Client
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.nodes import node_app, nodes
-from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table
+from swarmlet.cli.output import Output, OutputOption, age, cpus, megabytes, show_json, show_table
+from swarmlet.cli.top import top
 from swarmlet.cli.voters import voters
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import Unbuilt
@@ -42,6 +43,7 @@ recovery.add_commands(app)
 app.add_typer(kv_app, name="kv")
 app.command("nodes")(nodes)
 app.add_typer(node_app, name="node")
+app.command("top")(top)
 app.command("voters")(voters)
 app.add_typer(keyring.app, name="keyring")
 app.add_typer(compose_app, name="compose")
@@ -201,6 +203,8 @@ def tasks(
             ("PHASE", lambda task: task.phase),
             ("HEALTH", lambda task: task.health),
             ("RESTARTS", lambda task: task.restarts),
+            ("CPU", lambda task: cpus(task.cpus_used)),
+            ("MEMORY", lambda task: megabytes(task.memory_used_bytes)),
             ("EXIT", lambda task: "" if task.exit_code is None else task.exit_code),
             ("CHANGED", lambda task: age(task.changed_at)),
             ("MESSAGE", lambda task: task.message),

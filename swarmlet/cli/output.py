@@ -70,3 +70,12 @@ def age(since: float) -> str:
 
 def size(size_bytes: int) -> str:
     return f"{size_bytes / 1024**3:.1f} GiB"
+
+
+def cpus(used: float | None) -> str:
+    """Processors in use: '0.25'; a dash where it isn't known."""
+    return "-" if used is None else f"{used:.2f}"
+
+
+def megabytes(used_bytes: int | None) -> str:
+    return "-" if used_bytes is None else f"{used_bytes / 1024**2:.1f} MiB"

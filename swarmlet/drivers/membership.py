@@ -57,6 +57,7 @@ from swarmlet.model.observed import (
     StateHashes,
     TaskStatus,
 )
+from swarmlet.model.usage import USAGE_KEY, NodeUsage
 from swarmlet.transport import DatagramEndpoint, PeerNetwork, PeerTimeout, PeerUnavailable, RemoteError
 
 EXCHANGE = "gossip.exchange"
@@ -82,6 +83,7 @@ class Membership:
         self.unpublishable = 0
         self._gossip, self._datagrams, self._network = gossip, datagrams, network
         self._nodes: dict[NodeId, ObservedNode] = {}
+        self._usage: dict[NodeId, NodeUsage] = {}
         self._observed: ObservedState | None = None
         self._exchanges: set[asyncio.Task[None]] = set()
         self._stream_probes: set[asyncio.Task[None]] = set()
@@ -97,7 +99,7 @@ class Membership:
 
     def observed(self) -> ObservedState:
         if self._observed is None:
-            self._observed = ObservedState(dict(self._nodes))
+            self._observed = ObservedState(dict(self._nodes), dict(self._usage))
         return self._observed
 
     def members(self) -> Mapping[NodeId, Member]:
@@ -122,6 +124,9 @@ class Membership:
 
     def publish_problem(self, service: ServiceId, problem: ServiceProblem | None) -> None:
         self._publish(PROBLEM_KEY_PREFIX + service, problem)
+
+    def publish_usage(self, usage: NodeUsage) -> None:
+        self._publish(USAGE_KEY, usage)
 
     def publish_state_hashes(self, hashes: StateHashes | None) -> None:
         self._publish(STATE_HASHES_KEY, hashes)
@@ -176,6 +181,7 @@ class Membership:
             case Forgotten(node_id):
                 self._nodes.pop(node_id, None)
                 self.state_hashes.pop(node_id, None)
+                self._usage.pop(node_id, None)
                 self._observed = None
                 self.changed.set()
             case Conflict():
@@ -258,6 +264,9 @@ class Membership:
         if key == STATE_HASHES_KEY:
             self._take_state_hashes(node_id, value)
             return
+        if key == USAGE_KEY:
+            self._take_usage(node_id, value)
+            return
         member = self._gossip.members().get(node_id)
         known = self._nodes.get(node_id)
         if known is None:
@@ -282,6 +291,15 @@ class Membership:
         else:
             self.state_hashes[node_id] = hashes
         self.state_hashes_changed.set()
+
+    def _take_usage(self, node_id: NodeId, value: bytes | None) -> None:
+        """Whoever looks finds it; nobody is woken, since figures change all the time."""
+        usage = self._decoded(NodeUsage, value)
+        if usage is None:
+            self._usage.pop(node_id, None)
+        else:
+            self._usage[node_id] = usage
+        self._observed = None
 
     def _replace(self, node: ObservedNode) -> None:
         self._nodes[node.id] = node

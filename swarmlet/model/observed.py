@@ -1,8 +1,8 @@
 """What is really going on: the records that each node writes about itself and gossips (observed state).
 
 A node publishes one `NodeFacts` under the record key `facts`, and one `TaskStatus` per task under `task/ID`; the
-leader adds a `ServiceProblem` under `problem/SERVICE` for each service it can't bring about. Only the owner writes its
-record; every peer holds a copy of all of them.
+leader adds a `ServiceProblem` under `problem/SERVICE` for each service it can't bring about. What its tasks use is one
+`NodeUsage` under `usage`. Only the owner writes its record; every peer holds a copy of all of them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from swarmlet.model.frozen import Frozen
 from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, TaskId
+from swarmlet.model.usage import NodeUsage, TaskUsage
 
 FACTS_KEY = "facts"
 TASK_KEY_PREFIX = "task/"
@@ -153,6 +154,7 @@ class ObservedState:
     """All records at one moment, as one peer holds them."""
 
     nodes: Mapping[NodeId, ObservedNode] = field(default_factory=dict)
+    usage: Mapping[NodeId, NodeUsage] = field(default_factory=dict)
 
     def liveness(self, node: NodeId) -> Liveness | None:
         found = self.nodes.get(node)
@@ -161,6 +163,11 @@ class ObservedState:
     def status(self, node: NodeId, task: TaskId) -> TaskStatus | None:
         found = self.nodes.get(node)
         return found.tasks.get(task) if found else None
+
+    def usage_of(self, node: NodeId, task: TaskId) -> TaskUsage | None:
+        """None while its node has not measured it, and when that node is not alive: its word is old then."""
+        found = self.usage.get(node)
+        return found.of(task) if found and self.liveness(node) is Liveness.ALIVE else None
 
     def statuses(self) -> Iterator[tuple[ObservedNode, TaskStatus]]:
         for node in self.nodes.values():

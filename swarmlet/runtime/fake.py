@@ -31,6 +31,7 @@ from swarmlet.runtime.interface import (
     NoSuchContainer,
     RuntimeUnavailable,
     Stream,
+    Used,
     identity_labels,
     target_ports,
 )
@@ -84,6 +85,8 @@ class FakeRuntime:
         """Instead of the made-up 10.88.0.N."""
         self.exec_handler: ExecHandler = _succeed
         """May raise `TimeoutError`."""
+        self.used: dict[TaskId, Used] = {}
+        """What running containers use; nothing where nothing is said."""
         self.unavailable = ""
         """Not empty: every call raises `RuntimeUnavailable` with these words."""
 
@@ -243,6 +246,11 @@ class FakeRuntime:
             return self.exec_handler(container.spec.task, argv)
         except TimeoutError:
             raise ExecTimedOut(argv, timeout_s) from None
+
+    async def usage(self) -> dict[TaskId, Used]:
+        self._called("usage", "")
+        running = [c.spec.task for c in self.containers.values() if c.seen.state is ContainerState.RUNNING]
+        return {task: self.used.get(task, Used(0.0, 0)) for task in running}
 
     async def capacity(self) -> Resources:
         self._called("capacity", "")

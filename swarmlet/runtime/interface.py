@@ -106,6 +106,15 @@ class ExecResult:
     """Standard output and error, mixed, at most `EXEC_OUTPUT_BYTES_MAX`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a container uses, all its processes together."""
+
+    cpu_s: float
+    """Processor time since it was started; it may fall where a process left without its parent taking note."""
+    memory_bytes: int
+
+
 class ContainerRuntimeError(SwarmletError):
     """Something that the runtime could not do."""
 
@@ -188,6 +197,9 @@ class Runtime(Protocol):
 
     async def execute(self, container_id: ContainerId, argv: tuple[str, ...], timeout_s: float) -> ExecResult:
         """Run a command inside a running container. Raises `ExecTimedOut` after `timeout_s`."""
+
+    async def usage(self) -> Mapping[TaskId, Used]:
+        """Of each running container, cheaply; one whose figures can't be read is left out."""
 
     async def capacity(self) -> Resources:
         """What this node's containers may use altogether."""

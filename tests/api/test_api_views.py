@@ -1,5 +1,6 @@
 """What users are told, derived from agreed and observed state."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from swarmlet.model.observed import (
 )
 from swarmlet.model.spec import Mode, ServiceSpec, TaskTemplate
 from swarmlet.model.state import ClusterState
+from swarmlet.model.usage import NodeUsage
 
 NOW = 1_000.0
 N1, N2 = NodeId("n1"), NodeId("n2")
@@ -189,3 +191,16 @@ def test_a_stack_is_as_far_as_its_worst_service() -> None:
 
     assert view is not None and view.state is ServiceState.PROGRESSING
     assert stack_view(a_moment([], []), StackName("other")) is None
+
+
+def test_a_tasks_use_is_told_as_its_living_node_measured_it() -> None:
+    task = a_task(1)
+    moment = a_moment([task], [a_status(task)])
+    usage = {N1: NodeUsage(tasks={task.id: (250, 2048)})}
+    known = replace(moment, observed=ObservedState(moment.observed.nodes, usage))
+
+    (measured,) = task_views(known, [task])
+    (unmeasured,) = task_views(moment, [task])
+
+    assert (measured.cpus_used, measured.memory_used_bytes) == (0.25, 2 << 20)
+    assert (unmeasured.cpus_used, unmeasured.memory_used_bytes) == (None, None)

@@ -16,6 +16,7 @@ from runtime_builders import (
     texts,
 )
 
+from swarmlet.runtime.fake import FakeRuntime
 from swarmlet.runtime.interface import (
     ContainerFailed,
     ContainerId,
@@ -24,6 +25,7 @@ from swarmlet.runtime.interface import (
     ImageUnavailable,
     LogLine,
     NoSuchContainer,
+    Used,
 )
 
 STUBBORN = "trap '' TERM; echo ready; while true; do sleep 0.05; done"
@@ -328,3 +330,20 @@ async def _said(world: World, container_id: ContainerId, text: str, times: int =
         return texts(await all_lines(world.runtime, container_id)).count(text) >= times
 
     await eventually(said)
+
+
+async def test_what_a_running_container_uses_is_measured_with_all_its_processes(world: World) -> None:
+    spec = a_spec(world, script="(while :; do :; done) & while :; do sleep 1; done")
+    container_id = await started(world, spec)
+    if isinstance(world.runtime, FakeRuntime):
+        world.runtime.used[spec.task] = Used(1.0, 1 << 20)
+
+    async def burnt() -> bool:
+        return (await world.runtime.usage())[spec.task].cpu_s > 0.1
+
+    await eventually(burnt)
+    assert (await world.runtime.usage())[spec.task].memory_bytes > 0
+
+    await world.runtime.kill(container_id)
+
+    assert spec.task not in await world.runtime.usage()

@@ -109,6 +109,9 @@ class Ledger:
             return []
         return [ContainerEvent(container_id, before.task, EventKind.EXITED, None)]
 
+    def looks(self) -> list[Look]:
+        return list(self._looks.values())
+
     def known(self) -> frozenset[ContainerId]:
         return frozenset(self._looks)
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from swarmlet.model.container import PullPolicy
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.spec import MountKind, Resources
+from swarmlet.runtime.cgroups import Cgroups
 from swarmlet.runtime.host import host_capacity
 from swarmlet.runtime.interface import (
     CLUSTER_LABEL,
@@ -35,6 +36,7 @@ from swarmlet.runtime.interface import (
     LogLine,
     NoSuchContainer,
     RuntimeUnavailable,
+    Used,
 )
 from swarmlet.runtime.podman.container_spec import container_payload, endpoints_at
 from swarmlet.runtime.podman.engine import RUNTIME_NAME, Engine, EngineRefused, Params, Reply
@@ -72,6 +74,7 @@ class PodmanRuntime:
         self._files_swept = False
         self._creating: set[TaskId] = set()
         self._observer = Observer(self._engine, self._streams, self._is_ours, cluster)
+        self._cgroups = Cgroups()
 
     @property
     def name(self) -> str:
@@ -187,6 +190,15 @@ class PodmanRuntime:
         finally:
             self._exec_monitors.ended(session)
         return ExecResult(int(ended.json()["ExitCode"]), output.decode(errors="replace"))
+
+    async def usage(self) -> dict[TaskId, Used]:
+        """From control groups: the engine is not asked."""
+        running = [look for look in self._observer.ledger.looks() if look.running]
+        return await asyncio.to_thread(self._usage_of, running)
+
+    def _usage_of(self, running: Sequence[Look]) -> dict[TaskId, Used]:
+        found = ((look.task, self._cgroups.used(look.pid, look.id)) for look in running)
+        return {task: used for task, used in found if used is not None}
 
     async def capacity(self) -> Resources:
         return host_capacity()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swarmlet.model.container import PullPolicy
-from swarmlet.model.ids import NodeId
+from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.observed import Endpoint
 from swarmlet.model.spec import Resources
 from swarmlet.runtime.fanout import EventFanout
@@ -32,6 +32,7 @@ from swarmlet.runtime.interface import (
     ExecResult,
     LogLine,
     NoSuchContainer,
+    Used,
     target_ports,
 )
 from swarmlet.runtime.pidfd import ExitWatch
@@ -41,6 +42,7 @@ from swarmlet.runtime.process.exec import run_beside
 from swarmlet.runtime.process.folder import ContainerFolder, Run, folders_in, format_ports
 from swarmlet.runtime.process.log_files import read_lines
 from swarmlet.runtime.process.ports import LOOPBACK, free_ports
+from swarmlet.runtime.process.sessions import used_by_sessions
 
 START_TIMEOUT_S = 30.0
 KILL_WITHIN_S = 30.0
@@ -150,6 +152,12 @@ class ProcessRuntime:
         image = image_folder(self._images, held.spec.template.image)
         environment = environment_of(held.spec, image, held.run.ports)
         return await run_beside(argv, environment, self._working_dir(held, image), held.spec.template.user, timeout_s)
+
+    async def usage(self) -> dict[TaskId, Used]:
+        self._adopt()
+        leaders = {held.run.process.pid: held.spec.task for held in self._held.values() if held.run and held.running}
+        found = await asyncio.to_thread(used_by_sessions, frozenset(leaders)) if leaders else {}
+        return {leaders[pid]: used for pid, used in found.items()}
 
     async def capacity(self) -> Resources:
         return host_capacity()
