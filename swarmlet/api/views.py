@@ -15,6 +15,7 @@ from swarmlet.api.schema import (
     TaintView,
     TaskView,
 )
+from swarmlet.controllers.hosts import global_hosts
 from swarmlet.model.ids import NodeId, ServiceId, StackName
 from swarmlet.model.objects import Desired, Drain, NodeStatus, Service, Task
 from swarmlet.model.observed import Liveness, ObservedState, Phase, ServiceProblem, TaskStatus
@@ -146,7 +147,7 @@ def service_views(moment: Moment) -> list[ServiceView]:
 def service_view(moment: Moment, service: Service, tasks: list[Task]) -> ServiceView:
     running = [task for task in tasks if task.desired is Desired.RUN]
     current = [task for task in running if task.revision == service.revision]
-    wanted = _wanted(moment, service)
+    wanted = _wanted(moment, service, running)
     fulfilled = [task for task in current if _ready(moment, task) or _ended_as_declared(moment, task)]
     outdated = len(running) - len(current)
     placement = moment.problem(service.id)
@@ -194,10 +195,11 @@ def stack_view(moment: Moment, name: StackName) -> StackView | None:
     )
 
 
-def _wanted(moment: Moment, service: Service) -> int:
+def _wanted(moment: Moment, service: Service, running: Iterable[Task]) -> int:
     if service.spec.mode is Mode.REPLICATED:
         return service.spec.replicas
-    return sum(1 for node in moment.state.nodes.values() if node.value.status is NodeStatus.UP)
+    up = (node.value for node in moment.state.nodes.values() if node.value.status is NodeStatus.UP)
+    return len(global_hosts(up, service.spec, {task.node for task in running}))
 
 
 def _ready(moment: Moment, task: Task) -> bool:

@@ -9,6 +9,7 @@ the absence of its key.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from swarmlet.controllers import relocation
 from swarmlet.controllers.membership import NodeRecord
 from swarmlet.controllers.seats import SeatKey
 from swarmlet.controllers.service_plan import Opening, ServicePlan
@@ -39,7 +40,7 @@ def capacity_of(view: ClusterView, plans: Mapping[ServiceId, ServicePlan]) -> Cl
         plan = plans.get(service)
         for each in tasks:
             if not _takes_nothing(view, each):
-                leaving = plan is None or not each.runs or each.id in plan.fates
+                leaving = plan is None or not each.runs or each.id in plan.fates or bool(each.leaves)
                 leaving = leaving or (plan is not None and each.task.revision != plan.service.revision)
                 ledger.assign(each.task.node, _request(each), leaving=leaving)
     return ledger
@@ -48,7 +49,8 @@ def capacity_of(view: ClusterView, plans: Mapping[ServiceId, ServicePlan]) -> Cl
 def _node_view(record: NodeRecord) -> NodeView:
     facts = record.observed.facts if record.observed else None
     capacity = Resources(cpus=facts.cpus, memory_bytes=facts.memory_bytes) if facts else None
-    return NodeView(record.node.id, record.node.name, record.node.status, record.liveness, capacity)
+    node = record.node
+    return NodeView(node.id, node.name, node.status, record.liveness, capacity, node.cordoned, node.taints)
 
 
 def _takes_nothing(view: ClusterView, each: TaskView) -> bool:
@@ -65,7 +67,7 @@ def _request(each: TaskView) -> PlacementRequest:
 def fill(view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, *, beside: bool) -> list[Creation]:
     """Create the tasks of the plan's openings of one kind, as far as there is room; say what did not fit."""
     openings = [opening for opening in plan.openings if opening.beside is beside]
-    request = PlacementRequest(plan.service.id, plan.service.spec.template.reservations)
+    request = PlacementRequest(plan.service.id, plan.service.spec.template.reservations, plan.is_global)
     created: list[Creation] = []
     refused: dict[NodeId, str] = {}
     for opening in openings:
@@ -74,10 +76,13 @@ def fill(view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, *, besid
             case Placement(node):
                 created.append(_creation(view, plan, opening, view.nodes[node]))
             case Unplaceable(reasons):
+                if opening.leaving is not None and opening.leaving.task.relocate_to:
+                    plan.unmarked.append(opening.leaving)
+                    continue
                 refused |= reasons
                 if opening.node is None:
                     break  # where one of them does not fit, its equals do not fit either
-    unplaced = len(openings) - len(created)
+    unplaced = len(openings) - len(created) - len(plan.unmarked) * beside
     if unplaced:
         _report(view, plan, refused, unplaced, beside)
     return created
@@ -85,7 +90,7 @@ def fill(view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, *, besid
 
 def _creation(view: ClusterView, plan: ServicePlan, opening: Opening, node: NodeRecord) -> Creation:
     service, predecessor = plan.service, plan.newest.get(opening.key)
-    seat = f"node {opening.node} up since {node.node.status_since}" if opening.node else f"slot {opening.key[0]}"
+    seat = f"node {node.node.id} up since {node.node.status_since}" if opening.key[1] else f"slot {opening.key[0]}"
     task = Task(
         id=derived_task_id(service.id, plan.revision, seat, predecessor.id if predecessor else None, view.state.tasks),
         service=service.id,
@@ -105,9 +110,9 @@ def _creation(view: ClusterView, plan: ServicePlan, opening: Opening, node: Node
 
 def _report(view: ClusterView, plan: ServicePlan, refused: Mapping[NodeId, str], unplaced: int, beside: bool) -> None:
     if beside:
-        plan.messages.append(
-            f"the rollout of revision {plan.service.revision} waits: no room for new tasks beside the old ones"
-        )
+        leaving = any(relocation.leaving(seat) for seat in plan.seats.values())
+        what = "the relocation" if leaving else f"the rollout of revision {plan.service.revision}"
+        plan.messages.append(f"{what} waits: no room for new tasks beside the old ones")
     elif not view.nodes:
         plan.messages.append("there is no node")
     else:
@@ -117,7 +122,9 @@ def _report(view: ClusterView, plan: ServicePlan, refused: Mapping[NodeId, str],
         plan.per_node.setdefault(view.name_of(node), reason)
 
 
-def describe(service: ServiceId, created: int, stopped: int, deleted: int) -> str:
+def describe(service: ServiceId, created: int, stopped: int, deleted: int, unmarked: int = 0) -> str:
     """What a service's transaction does, for people who read the event stream."""
-    counts: Iterable[tuple[int, str]] = ((created, "created"), (stopped, "told to stop"), (deleted, "forgotten"))
+    counts: Iterable[tuple[int, str]] = (
+        (created, "created"), (stopped, "told to stop"), (deleted, "forgotten"), (unmarked, "left where they are")
+    )  # fmt: skip
     return f"{service}: tasks " + ", ".join(f"{count} {what}" for count, what in counts if count)

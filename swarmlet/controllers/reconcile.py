@@ -12,6 +12,7 @@ the replacement of its tasks are one commit); then one or a few per service.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from swarmlet.controllers import relocation
 from swarmlet.controllers.fates import Fate
 from swarmlet.controllers.membership import NodeRecord, node_records, unseen_until
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
@@ -126,6 +127,7 @@ def _steps(view: ClusterView, each: _Decisions) -> tuple[list[Step], list[Step],
             surplus.append(step)
         else:
             (joined if touches else alone).append(step)
+    alone += [relocation.unmarked(view) for view in (each.plan.unmarked if each.plan else ())]
     for creation in each.creations:
         if creation.task.id not in paired:
             (joined if creation.node.changes else alone).append(creation.step)
@@ -146,7 +148,8 @@ def _survivors(view: ClusterView, each: _Decisions) -> tuple[Compare, ...]:
 
 def _reason(each: _Decisions) -> str:
     stopped = sum(not fate.drop for fate in each.fates)
-    return describe(each.service, len(each.creations), stopped, len(each.fates) - stopped)
+    unmarked = len(each.plan.unmarked) if each.plan else 0
+    return describe(each.service, len(each.creations), stopped, len(each.fates) - stopped, unmarked)
 
 
 def _node_reason(changed: Iterable[NodeRecord]) -> str:

@@ -49,8 +49,8 @@ def _expire_one(view: ClusterView, plan: ServicePlan, each: TaskView, rank: int)
 
 def _wanted(view: ClusterView, plan: ServicePlan) -> Callable[[SeatKey], bool]:
     if plan.is_global:
-        up: set[NodeId] = {record.node.id for record in view.up_nodes()}
-        return lambda key: key[1] in up
+        hosts: set[NodeId] = {record.node.id for record in view.hosts_of(plan.service)}
+        return lambda key: key[1] in hosts
     return lambda key: 1 <= key[0] <= plan.wanted
 
 

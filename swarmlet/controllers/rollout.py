@@ -42,7 +42,8 @@ def _stops_in(seat: Seat, revision: RevisionHash, service: Compare) -> Iterator[
     current = seat.current
     if current is not None and any(replaces(current, former) for former in seat.formers):
         for former in seat.formers:
-            yield Fate(former, f"replaced by revision {revision}", (service, current.compare))
+            reason = former.leaves or f"replaced by revision {revision}"
+            yield Fate(former, reason, (service, current.compare))
         return
     keeper = _keeper(seat.formers)
     for former in seat.formers:
@@ -77,12 +78,15 @@ def _above_surge(beside: list[TaskView], excess: int, service: Compare) -> list[
     return [Fate(view, reason, (service,)) for view in beside[: max(excess, 0)]]
 
 
-def next_seats(seats: Iterable[Seat], wanted: int) -> list[Seat]:
+def room(seats: Iterable[Seat], wanted: int) -> int:
+    """How many more tasks may start beside others."""
+    return surge(wanted) - sum(len(seat) - 1 for seat in seats)
+
+
+def next_seats(seats: Iterable[Seat], room: int) -> list[Seat]:
     """The seats whose turn it is: those that serve least first, then in order."""
-    seats = list(seats)
-    extras = sum(len(seat) - 1 for seat in seats)
     waiting = sorted((seat for seat in seats if not seat.currents), key=lambda seat: (seat.best.standing, seat.key))
-    return waiting[: max(surge(wanted) - extras, 0)]
+    return waiting[: max(room, 0)]
 
 
 def stuck(seats: Iterable[Seat]) -> list[tuple[TaskView, str]]:

@@ -1,8 +1,8 @@
 """Seats: the places a service has to fill, and who sits in each.
 
 A replicated service has N seats, told apart by slot number; which numbers they carry does not matter. A global
-service has one seat per node. A seat holds one task, and for the length of a rollout two: the former, of an
-old revision, beside the current one.
+service has one seat per node. A seat holds one task, and for the length of a rollout or a relocation two: the former,
+of an old revision or on a node that it is to leave, beside the current one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,8 @@ class Seat:
     currents: list[TaskView] = field(default_factory=list)
     """Tasks of the wanted revision. More than one only after a mishap."""
     formers: list[TaskView] = field(default_factory=list)
-    """Tasks of older revisions, the oldest first."""
+    """Tasks of older revisions, and those that are to leave their node: both serve until another one does. The oldest
+    first."""
 
     @property
     def current(self) -> TaskView | None:
@@ -60,5 +61,6 @@ def seats_of(tasks: Iterable[TaskView], mode: Mode, revision: RevisionHash) -> d
     for view in tasks:
         key = seat_key(view.task, mode)
         seat = seats.setdefault(key, Seat(key))
-        (seat.currents if view.task.revision == revision else seat.formers).append(view)
+        stays = view.task.revision == revision and not view.leaves
+        (seat.currents if stays else seat.formers).append(view)
     return dict(sorted(seats.items()))

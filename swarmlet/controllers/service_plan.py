@@ -1,8 +1,9 @@
 """What one service needs: which of its tasks have to stop, and which seats wait for a task.
 
 Read top to bottom, the rules take effect in this order: lost tasks are given up; a seat has one current task;
-seats above the wanted number are cleared, the least valuable first; the rollout moves on (see `rollout`);
-empty seats open at once, seats with a former task as the rollout allows. Who goes where is for `placing`.
+seats above the wanted number are cleared, the least valuable first; the rollout moves on (see `rollout`); tasks leave
+their nodes (see `relocation`); empty seats open at once, seats with a former task as the surge allows, those that leave
+first. Who goes where is for `placing`.
 """
 
 import heapq
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from swarmlet.controllers import rollout
+from swarmlet.controllers import relocation, rollout
 from swarmlet.controllers.fates import NODE_LEFT, NODE_LOST, SCALED_DOWN, Fate
 from swarmlet.controllers.seats import NO_NODE, Seat, SeatKey, seat_key, seats_of
 from swarmlet.controllers.start_order import waits_for
@@ -29,11 +30,13 @@ class Opening:
     key: SeatKey
     beside: bool
     """Start-first: a former task serves until this one is ready."""
+    leaving: TaskView | None = None
+    """Whom it follows, where that one is to leave its node."""
 
     @property
     def node(self) -> NodeId | None:
         """The only node that will do."""
-        return self.key[1] or None
+        return self.key[1] or (self.leaving.task.relocate_to if self.leaving else None) or None
 
 
 @dataclass(slots=True)
@@ -50,6 +53,8 @@ class ServicePlan:
     surplus: set[TaskId] = field(default_factory=set)
     """Those of the fates that are right only as long as the others stay."""
     openings: list[Opening] = field(default_factory=list)
+    unmarked: list[TaskView] = field(default_factory=list)
+    """Tasks that stay although they were marked to leave: the node that they were to go to refuses them."""
     messages: list[str] = field(default_factory=list)
     per_node: dict[str, str] = field(default_factory=dict)
 
@@ -81,11 +86,13 @@ def plan_service(view: ClusterView, versioned: Versioned[Service]) -> ServicePla
     for fate in rollout.stops(plan.seats.values(), plan.service.revision, plan.wanted, plan.compare):
         plan.fates[fate.view.id] = fate
     plan.seats_with_fates_done()
+    _let_leave(view, plan)
     waiting = waits_for(view, plan.service)
     if waiting:
         plan.messages.append(waiting)
     else:
-        plan.openings = _empty_seats(view, plan) + _rollout_seats(view, plan)
+        successors = _successors(plan)
+        plan.openings = _empty_seats(view, plan) + successors + _rollout_seats(view, plan, len(successors))
     _report_stuck_rollout(view, plan)
     return plan
 
@@ -100,7 +107,7 @@ def _start(view: ClusterView, versioned: Versioned[Service]) -> ServicePlan:
         service=service,
         revision=versioned.revision,
         seats=seats_of((each for each in running if each.id not in lost_ids), mode, service.revision),
-        wanted=len(view.up_nodes()) if mode is Mode.GLOBAL else service.spec.replicas,
+        wanted=len(view.hosts_of(service)) if mode is Mode.GLOBAL else service.spec.replicas,
         newest={seat_key(each.task, mode): each for each in everyone},
     )
     for each in lost:
@@ -133,7 +140,7 @@ def _clear_surplus_seats(plan: ServicePlan) -> None:
 
 
 def _least_valuable(seats: Collection[Seat], count: int) -> list[Seat]:
-    """Seats that are not ready, then those not yet rolled out, then those on the most crowded nodes.
+    """Seats that are not ready, then those not yet rolled out or to be relocated, then those on the most crowded nodes.
 
     Clearing a seat makes its node less crowded, which only ever makes the node's other seats dearer; so an
     entry of the heap that is out of date is put back with its new value when it comes to the top.
@@ -163,16 +170,34 @@ def _least_valuable(seats: Collection[Seat], count: int) -> list[Seat]:
 
 def _empty_seats(view: ClusterView, plan: ServicePlan) -> list[Opening]:
     if plan.is_global:
-        keys: list[SeatKey] = [(0, record.node.id) for record in view.nodes.values() if record.is_alive]
+        keys: list[SeatKey] = [(0, record.node.id) for record in view.hosts_of(plan.service) if record.is_alive]
         return [Opening(key, beside=False) for key in keys if key not in plan.seats]
     missing = plan.wanted - len(plan.seats)
-    free = ((slot, NO_NODE) for slot in range(1, plan.wanted + 1) if (slot, NO_NODE) not in plan.seats)
-    return [Opening(key, beside=False) for key, _ in zip(free, range(missing), strict=False)]
+    free = [(slot, NO_NODE) for slot in range(1, plan.wanted + 1) if (slot, NO_NODE) not in plan.seats]
+    free = [key for key in free if not relocation.is_held(view, plan.service, plan.newest.get(key))]
+    return [Opening(key, beside=False) for key in free[:missing]]
 
 
-def _rollout_seats(view: ClusterView, plan: ServicePlan) -> list[Opening]:
-    seats = rollout.next_seats(plan.seats.values(), plan.wanted)
-    openings = [Opening(seat.key, beside=True) for seat in seats]
+def _let_leave(view: ClusterView, plan: ServicePlan) -> None:
+    found = relocation.departures(view, plan.service, plan.seats.values(), plan.wanted, plan.compare)
+    for fate in found.fates:
+        plan.fates[fate.view.id] = fate
+    plan.surplus |= found.within_budget
+    if found.message:
+        plan.messages.append(found.message)
+    plan.seats_with_fates_done()
+
+
+def _successors(plan: ServicePlan) -> list[Opening]:
+    room = rollout.room(plan.seats.values(), plan.wanted)
+    followed = relocation.to_be_followed(plan.service, plan.seats.values())
+    return [Opening(seat.key, beside=True, leaving=task) for seat, task in followed[: max(room, 0)]]
+
+
+def _rollout_seats(view: ClusterView, plan: ServicePlan, taken: int) -> list[Opening]:
+    staying = [seat for seat in plan.seats.values() if not relocation.leaving(seat)]
+    room = rollout.room(plan.seats.values(), plan.wanted) - taken
+    openings = [Opening(seat.key, beside=True) for seat in rollout.next_seats(staying, room)]
     if plan.is_global:
         alive = {record.node.id for record in view.nodes.values() if record.is_alive}
         openings = [opening for opening in openings if opening.node in alive]

@@ -37,7 +37,7 @@ def _is_of_this_life(view: TaskView) -> bool:
 
 def _progress(view: ClusterView, dependency: Service, condition: DependencyCondition) -> tuple[int, int]:
     mode = dependency.spec.mode
-    wanted = len(view.up_nodes()) if mode is Mode.GLOBAL else dependency.spec.replicas
+    wanted = len(view.hosts_of(dependency)) if mode is Mode.GLOBAL else dependency.spec.replicas
     met = {seat_key(each.task, mode) for each in view.tasks_of(dependency.id) if each.runs and _meets(each, condition)}
     return len(met), wanted
 

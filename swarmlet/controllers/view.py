@@ -6,15 +6,17 @@ good (EXITED) stays ended, even when its node is lost.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from swarmlet.controllers.hosts import global_hosts, why_it_leaves
 from swarmlet.controllers.membership import NodeRecord
 from swarmlet.controllers.outcome import ControllerSettings
 from swarmlet.model.ids import NodeId, ServiceId, TaskId
-from swarmlet.model.objects import NODES, Desired, NodeStatus, Task
+from swarmlet.model.objects import NODES, Desired, NodeStatus, Service, Task
 from swarmlet.model.observed import Liveness, ObservedState, Phase, TaskStatus
+from swarmlet.model.spec import Mode
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Compare
 
@@ -38,6 +40,8 @@ class TaskView:
     status: TaskStatus | None
     standing: Standing
     node: NodeRecord | None
+    leaves: str = ""
+    """Why it is to leave its node; empty while it may stay."""
 
     @property
     def id(self) -> TaskId:
@@ -83,6 +87,8 @@ class ClusterView:
     tasks: Mapping[ServiceId, list[TaskView]]
     """Sorted by age, the oldest first."""
     wake_at: float | None = None
+    unfinished_drains: frozenset[NodeId] = frozenset()
+    """Draining nodes on which others than global services' tasks still run."""
     node_names: dict[NodeId, str] = field(default_factory=dict)
     """For people: the name where it is the only one of its kind, else the id."""
 
@@ -99,14 +105,28 @@ class ClusterView:
         for versioned in state.tasks.values():
             task, record = versioned.value, nodes.get(versioned.value.node)
             status = observed.status(task.node, task.id)
-            tasks[task.service].append(TaskView(task, versioned.revision, status, _standing(record, status), record))
+            spec = state.services[task.service].value.spec if task.service in state.services else None
+            standing, leaves = _standing(record, status), why_it_leaves(task, record, spec)
+            tasks[task.service].append(TaskView(task, versioned.revision, status, standing, record, leaves))
         for siblings in tasks.values():
             siblings.sort(key=lambda view: (view.task.created_at, view.id))
         view = cls(now, settings, state, nodes, dict(tasks), node_names=_names(nodes))
+        view.unfinished_drains = frozenset(view._unfinished_drains())
         for record in nodes.values():
+            if record.node.drain is not None and record.node.drain.deadline is not None:
+                view.wake_after(record.node.drain.deadline)
             if record.node.status is NodeStatus.LEFT:
                 view.wake_after(record.node.status_since + settings.left_grace_s)
         return view
+
+    def _unfinished_drains(self) -> Iterator[NodeId]:
+        for service, tasks in self.tasks.items():
+            stored = self.state.services.get(service)
+            if stored is None or stored.value.spec.mode is not Mode.GLOBAL:
+                for each in tasks:
+                    over = each.is_gone or each.standing is Standing.ENDED or self.is_dead(each)
+                    if each.node is not None and each.node.node.drain is not None and not over:
+                        yield each.task.node
 
     def wake_after(self, moment: float) -> None:
         """Ask to be looked at again when `moment` comes, if it is still ahead."""
@@ -135,6 +155,12 @@ class ClusterView:
 
     def up_nodes(self) -> list[NodeRecord]:
         return [record for record in self.nodes.values() if record.is_up]
+
+    def hosts_of(self, service: Service) -> list[NodeRecord]:
+        """Where a global service is to have a task each."""
+        has_task = {each.task.node for each in self.tasks_of(service.id) if each.runs}
+        hosts = global_hosts((record.node for record in self.up_nodes()), service.spec, has_task)
+        return [self.nodes[node.id] for node in hosts]
 
 
 def _standing(node: NodeRecord | None, status: TaskStatus | None) -> Standing:

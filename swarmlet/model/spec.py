@@ -167,6 +167,17 @@ class DependencyCondition(StrEnum):
     HEALTHY = "service_healthy"
 
 
+class MaxUnavailable(Frozen):
+    """A disruption budget: how many of a service's tasks the cluster may keep from serving by its own doing."""
+
+    count: int = Field(default=1, ge=0, le=REPLICAS_MAX)
+    percent: int = Field(default=0, ge=0, le=100)
+    """Of the replicas, rounded up. Where it is not 0, `count` does not matter."""
+
+    def of(self, wanted: int) -> int:
+        return -(-wanted * self.percent // 100) if self.percent else self.count
+
+
 class ServiceSpec(Frozen):
     name: Name
     template: TaskTemplate
@@ -176,6 +187,7 @@ class ServiceSpec(Frozen):
     depends_on: dict[str, DependencyCondition] = Field(default_factory=dict)
     """Names of services of the same stack that start first."""
     rollout: RolloutPolicy = RolloutPolicy()
+    max_unavailable: MaxUnavailable = MaxUnavailable()
 
 
 class StackSpec(Frozen):

@@ -52,6 +52,22 @@ class NodeIsAlive:
                 return "does not answer"
 
 
+class NodeIsNotCordoned:
+    """People allow new tasks there."""
+
+    name: ClassVar[str] = "node-is-not-cordoned"
+
+    def refusal(self, request: PlacementRequest, node: NodeView) -> str | None:
+        return "is cordoned" if node.cordoned and not request.on_every_node else None
+
+
+class TaintsAreTolerated:
+    name: ClassVar[str] = "taints-are-tolerated"
+
+    def refusal(self, request: PlacementRequest, node: NodeView) -> str | None:
+        return f"has the taint {node.taints[0].key}" if node.taints else None
+
+
 class ResourcesFit:
     """What the task reserves is free: the node's capacity less the reservations of all tasks assigned to it."""
 
@@ -72,7 +88,7 @@ class ResourcesFit:
         return " and ".join(short) or None
 
 
-FILTERS: tuple[Filter, ...] = (NodeIsUp(), NodeIsAlive(), ResourcesFit())
+FILTERS: tuple[Filter, ...] = (NodeIsUp(), NodeIsAlive(), NodeIsNotCordoned(), TaintsAreTolerated(), ResourcesFit())
 """In the order in which they are asked: the first refusal is the reason given."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import NodeStatus
 from swarmlet.model.observed import Liveness
+from swarmlet.model.placement import Taint
 from swarmlet.model.spec import Resources
 
 NOTHING_RESERVED = Resources()
@@ -18,6 +19,8 @@ NOTHING_RESERVED = Resources()
 class PlacementRequest:
     service: ServiceId
     reservations: Resources = NOTHING_RESERVED
+    on_every_node: bool = False
+    """It is a global service's and for its node's own sake: a cordon does not keep it away."""
 
 
 @dataclass(slots=True)
@@ -29,6 +32,8 @@ class NodeView:
     """None: the failure detector here has not heard of it yet."""
     capacity: Resources | None
     """None: its facts have not arrived yet."""
+    cordoned: bool = False
+    taints: tuple[Taint, ...] = ()
     reserved_cpus: float = 0.0
     reserved_memory_bytes: int = 0
     tasks: int = 0

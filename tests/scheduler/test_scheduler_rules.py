@@ -103,6 +103,8 @@ def test_every_rule_explains_itself_on_every_node() -> None:
     assert [(rule.rule, rule.refused, rule.text) for rule in second.rules] == [
         ("node-is-up", False, "fits"),
         ("node-is-alive", False, "fits"),
+        ("node-is-not-cordoned", False, "fits"),
+        ("taints-are-tolerated", False, "fits"),
         ("resources-fit", True, "needs 512 MiB of memory, 100 MiB free"),
         ("fewest-tasks-of-service", False, "0 tasks of web.app"),
         ("fewest-tasks", False, "0 tasks in all"),

@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 
+from swarmlet.model.compose.disruption import read_max_unavailable
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Node
 from swarmlet.model.compose.node_probes import read_node_probe
 from swarmlet.model.compose.readiness import read_readiness
 from swarmlet.model.compose.updates import RolloutExtension, read_rollout
-from swarmlet.model.spec import HealthCheck, Probe
+from swarmlet.model.spec import HealthCheck, MaxUnavailable, Probe
 
 _EXTENSION = "services.*.x-swarmlet"
 _HEALTH = f"{_EXTENSION}.health"
 UNSAID_ROLLOUT = RolloutExtension()
+UNSAID_BUDGET = MaxUnavailable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Extension:
     probe_node: Node | None = None
     readiness: HealthCheck | None = None
     rollout: RolloutExtension = UNSAID_ROLLOUT
+    max_unavailable: MaxUnavailable = UNSAID_BUDGET
 
 
 UNSAID_EXTENSION = Extension()
@@ -33,6 +36,7 @@ def read_extension(node: Node, findings: Findings) -> Extension:
         probe_node=fields.value("health"),
         readiness=fields.read("readiness", lambda value: read_readiness(value, findings), None),
         rollout=fields.read("rollout", lambda value: read_rollout(value, findings), UNSAID_ROLLOUT),
+        max_unavailable=fields.read("max_unavailable", read_max_unavailable, UNSAID_BUDGET),
     )
 
 

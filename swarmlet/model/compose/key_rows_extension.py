@@ -27,6 +27,11 @@ EXTENSION: tuple[KeyRow, ...] = (
     supported(_X + ".readiness.interval", "Time between two probes; 5s by default."),
     supported(_X + ".readiness.timeout", "A probe that takes longer has failed; 5s by default."),
     supported(_X + ".readiness.retries", "Failures in a row after which a task is not ready; 3 by default."),
+    supported(
+        _X + ".max_unavailable",
+        "How many tasks drains, relocations and updates may keep from serving at a time: a number, or a share of the"
+        " replicas like 25%, rounded up; 1 by default.",
+    ),
     supported(_X + ".rollout", "How a new revision takes over, beside `deploy.update_config`."),
     supported(
         _X + ".rollout.strategy",

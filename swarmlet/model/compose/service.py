@@ -61,6 +61,7 @@ class WrittenService:
             replicas=1 if self.deploy.replicas is None else self.deploy.replicas,
             depends_on=depends_on,
             rollout=self.extension.rollout.policy(self.deploy.update, self.deploy.rollback),
+            max_unavailable=self.extension.max_unavailable,
         )
 
 
