@@ -327,6 +327,7 @@ class Agent:
                 memory_bytes=self._offered.memory_bytes,
                 labels=config.labels,
                 zone=config.zone,
+                devices=config.resources.devices,
                 bootstrap_expect=0 if self.consensus.formed else config.bootstrap_expect,
             )
         )

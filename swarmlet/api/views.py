@@ -15,7 +15,9 @@ from swarmlet.api.schema import (
     TaintView,
     TaskView,
 )
+from swarmlet.controllers.belonging import Belonging
 from swarmlet.controllers.hosts import global_hosts
+from swarmlet.controllers.node_views import node_view
 from swarmlet.model.ids import NodeId, ServiceId, StackName
 from swarmlet.model.objects import Desired, Drain, NodeStatus, Service, Task
 from swarmlet.model.observed import Liveness, ObservedState, Phase, ServiceProblem, TaskStatus
@@ -39,6 +41,10 @@ class Moment:
     def is_member(self, node: NodeId) -> bool:
         """Not so one that was forgotten by the cluster, or never belonged to it, and is gone."""
         return node in self.state.nodes or self.observed.liveness(node) in (Liveness.ALIVE, Liveness.SUSPECT)
+
+    @property
+    def voters(self) -> frozenset[NodeId]:
+        return frozenset(node for node, role in self.roles.items() if role in (RaftRole.LEADER, RaftRole.VOTER))
 
     def node_name(self, node: NodeId) -> str:
         if (observed := self.observed.nodes.get(node)) is not None:
@@ -198,8 +204,9 @@ def stack_view(moment: Moment, name: StackName) -> StackView | None:
 def _wanted(moment: Moment, service: Service, running: Iterable[Task]) -> int:
     if service.spec.mode is Mode.REPLICATED:
         return service.spec.replicas
-    up = (node.value for node in moment.state.nodes.values() if node.value.status is NodeStatus.UP)
-    return len(global_hosts(up, service.spec, {task.node for task in running}))
+    up = [node.value for node in moment.state.nodes.values() if node.value.status is NodeStatus.UP]
+    views = {node.id: node_view(node, moment.observed.nodes.get(node.id), moment.voters, moment.now) for node in up}
+    return len(global_hosts(up, service.spec, {task.node for task in running}, Belonging(views)))
 
 
 def _ready(moment: Moment, task: Task) -> bool:

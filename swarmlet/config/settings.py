@@ -38,6 +38,10 @@ DERIVED = Path()
 """Stands in a field until `Config` has derived its value from the others."""
 JOIN_MAX = 100
 LABELS_MAX = 100
+DEVICE_KINDS_MAX = 32
+
+DeviceKind = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?$")]
+DeviceCount = Annotated[int, Field(ge=0, le=10_000)]
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
@@ -200,6 +204,13 @@ class OfferedResources(Section):
         ge=1,
         description="Memory, as bytes or with a unit. Not given: all that the runtime reports.",
         examples=["6GiB"],
+    )
+    devices: dict[DeviceKind, DeviceCount] = Field(
+        default_factory=dict,
+        max_length=DEVICE_KINDS_MAX,
+        description="What it has in pieces, by kind: GPUs and whatever else services reserve (`reservations.devices`, "
+        "`generic_resources`). They are counted; a task gets at them by its `devices`.",
+        examples=[{"gpu": 2}],
     )
 
 

@@ -1,21 +1,24 @@
-"""Which nodes tasks may stay on, by what people say of the nodes: drains and taints. New tasks are the scheduler's.
+"""Which nodes tasks may stay on, by what people say of nodes and services. New tasks are the scheduler's.
 
 Rules: everything leaves a draining node; what does not tolerate a no-execute taint leaves that node. A cordon, or a
-no-schedule taint, moves nothing. A global service belongs on every node that is up, unless it would have to leave it
-at once; that a node is cordoned does not keep it away: it is there for the node's own sake, as a daemon set of
-Kubernetes.
+no-schedule taint, moves nothing. A task whose node is not (or no longer) what its service asks for leaves it, unless
+its data is there and it would find none elsewhere (see `belonging`). A global service belongs on every node that is up
+and what it asks for, unless it would have to leave it at once; that a node is cordoned does not keep it away: it is
+there for the node's own sake, as a daemon set of Kubernetes.
 """
 
 from collections.abc import Container, Iterable
 
+from swarmlet.controllers.belonging import Belonging
 from swarmlet.controllers.membership import NodeRecord
 from swarmlet.model.ids import NodeId
 from swarmlet.model.objects import Node, Task
 from swarmlet.model.placement import Taint, TaintEffect
-from swarmlet.model.spec import ServiceSpec
+from swarmlet.model.rollout import Order
+from swarmlet.model.spec import MountKind, ServiceSpec
 
 
-def why_it_leaves(task: Task, record: NodeRecord | None, spec: ServiceSpec | None) -> str:
+def why_it_leaves(task: Task, record: NodeRecord | None, spec: ServiceSpec | None, belonging: Belonging) -> str:
     """Empty for a task that may stay where it is."""
     if record is not None:
         node = record.node
@@ -23,12 +26,25 @@ def why_it_leaves(task: Task, record: NodeRecord | None, spec: ServiceSpec | Non
             return f"{node.name} is drained"
         if (taint := repelled_by(node, spec)) is not None:
             return f"{node.name} has the taint {taint.key}"
+        if spec is not None and not stops_first(spec) and (misfit := belonging.why_not(spec, node.id)):
+            return misfit
     return task.relocate
 
 
-def global_hosts(nodes: Iterable[Node], spec: ServiceSpec, has_task: Container[NodeId]) -> list[Node]:
+def stops_first(spec: ServiceSpec) -> bool:
+    """Whether no two tasks of one seat may run at once, be it that each would find other data in its node's volume."""
+    return spec.rollout.update.order is Order.STOP_FIRST or any(
+        mount.kind is MountKind.VOLUME and mount.source for mount in spec.template.mounts
+    )
+
+
+def global_hosts(
+    nodes: Iterable[Node], spec: ServiceSpec, has_task: Container[NodeId], belonging: Belonging
+) -> list[Node]:
     """Of the nodes that are up, those on which a global service is to have a task. `has_task`: where it has one now."""
-    return [node for node in nodes if _belongs_on(node, spec, node.id in has_task)]
+    return [
+        node for node in nodes if _belongs_on(node, spec, node.id in has_task) and not belonging.why_not(spec, node.id)
+    ]
 
 
 def _belongs_on(node: Node, spec: ServiceSpec, has_task: bool) -> bool:
@@ -44,4 +60,4 @@ def repelled_by(node: Node, spec: ServiceSpec | None) -> Taint | None:
 
 
 def _repels(taint: Taint, spec: ServiceSpec | None) -> bool:
-    return True
+    return spec is None or not spec.placement.tolerates(taint)

@@ -3,10 +3,9 @@
 Rules: a member seen alive is UP (and gets its object when it is new), LEFT is LEFT; it is DOWN when a majority of
 the voters holds it for gone (see `deaths`), and that alone makes it so: what the leader's own failure detector says
 of it, DEAD or SUSPECT, changes nothing. A node that the leader's own failure detector, which ran before it led, has not
-heard of for long enough is DOWN on the voters' word too. An object is written only when it differs. Decisions about
-tasks are made
-with the nodes as they will be, in the same transaction as the change of the node, so that a lost node costs one
-commit and not two.
+heard of for long enough is DOWN on the voters' word too. When it went down is kept a few times over. An object is
+written only when it differs. Decisions about tasks are made with the nodes as they will be, in the same transaction as
+the change of the node, so that a lost node costs one commit and not two.
 """
 
 from collections.abc import Collection
@@ -19,6 +18,8 @@ from swarmlet.model.observed import Liveness, ObservedNode, ObservedState
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Compare
 
+DOWNS_KEPT_MAX = 5
+"""Of a node's falls, for the scheduler: so few tell whether it flaps."""
 STATUS_OF = {Liveness.ALIVE: NodeStatus.UP, Liveness.LEFT: NodeStatus.LEFT}
 
 
@@ -89,7 +90,7 @@ def unseen_until(node: Node, listening_since: float, settings: ControllerSetting
 def _after(before: Node | None, seen: ObservedNode | None, now: float, is_gone: bool) -> Node | None:
     if seen is None:
         if before is not None and before.status is NodeStatus.UP and is_gone:
-            return before.model_copy(update={"status": NodeStatus.DOWN, "status_since": now})
+            return before.model_copy(update=_becomes(before, NodeStatus.DOWN, now))
         return before
     status = NodeStatus.DOWN if is_gone else STATUS_OF.get(seen.liveness)
     if before is None:
@@ -99,7 +100,14 @@ def _after(before: Node | None, seen: ObservedNode | None, now: float, is_gone: 
         return before  # its tasks are replaced already; a farewell that arrives late changes nothing
     update: dict[str, object] = {}
     if status is not None and status is not before.status:
-        update |= {"status": status, "status_since": now}
+        update |= _becomes(before, status, now)
     if status is NodeStatus.UP and seen.name != before.name:
         update["name"] = seen.name
     return before.model_copy(update=update) if update else before
+
+
+def _becomes(before: Node, status: NodeStatus, now: float) -> dict[str, object]:
+    update: dict[str, object] = {"status": status, "status_since": now}
+    if status is NodeStatus.DOWN:
+        update["downs"] = (*before.downs, now)[-DOWNS_KEPT_MAX:]
+    return update

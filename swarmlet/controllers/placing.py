@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from swarmlet.controllers import relocation
 from swarmlet.controllers.membership import NodeRecord
+from swarmlet.controllers.node_views import node_view, request_of
 from swarmlet.controllers.seats import SeatKey
 from swarmlet.controllers.service_plan import Opening, ServicePlan
 from swarmlet.controllers.steps import Step
 from swarmlet.controllers.task_ids import derived_task_id
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
-from swarmlet.model.ids import NodeId, ServiceId
+from swarmlet.model.ids import NodeId, RevisionHash, ServiceId
 from swarmlet.model.objects import Task
-from swarmlet.model.spec import Resources
 from swarmlet.model.transaction import Compare, put
-from swarmlet.scheduler import ClusterCapacity, NodeView, Placement, PlacementRequest, Unplaceable
+from swarmlet.scheduler import ClusterCapacity, Placed, PlacementRequest, Unplaceable
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,45 +35,47 @@ class Creation:
 
 def capacity_of(view: ClusterView, plans: Mapping[ServiceId, ServicePlan]) -> ClusterCapacity:
     """The ledger before the first placement."""
-    ledger = ClusterCapacity(_node_view(record) for record in view.nodes.values())
+    ledger = ClusterCapacity(
+        node_view(record.node, record.observed, view.voters, view.now) for record in view.nodes.values()
+    )
     for service, tasks in view.tasks.items():
         plan = plans.get(service)
+        requests: dict[RevisionHash, PlacementRequest] = {}
         for each in tasks:
             if not _takes_nothing(view, each):
                 leaving = plan is None or not each.runs or each.id in plan.fates or bool(each.leaves)
                 leaving = leaving or (plan is not None and each.task.revision != plan.service.revision)
-                ledger.assign(each.task.node, _request(each), leaving=leaving)
+                ledger.assign(each.task.node, _request(each, plan, requests), leaving=leaving)
     return ledger
-
-
-def _node_view(record: NodeRecord) -> NodeView:
-    facts = record.observed.facts if record.observed else None
-    capacity = Resources(cpus=facts.cpus, memory_bytes=facts.memory_bytes) if facts else None
-    node = record.node
-    return NodeView(node.id, node.name, node.status, record.liveness, capacity, node.cordoned, node.taints)
 
 
 def _takes_nothing(view: ClusterView, each: TaskView) -> bool:
     return each.is_gone or view.is_dead(each) or (not each.runs and each.standing is Standing.ENDED)
 
 
-def _request(each: TaskView) -> PlacementRequest:
+def _request(
+    each: TaskView, plan: ServicePlan | None, requests: dict[RevisionHash, PlacementRequest]
+) -> PlacementRequest:
     """A task that ended keeps its part in the spread, but no resources."""
     if each.standing is Standing.ENDED:
         return PlacementRequest(each.task.service)
-    return PlacementRequest(each.task.service, each.task.template.reservations)
+    revision = each.task.revision
+    if revision not in requests:
+        spec = plan.service.spec if plan else None
+        requests[revision] = request_of(each.task.service, each.task.template, spec)
+    return requests[revision]
 
 
 def fill(view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, *, beside: bool) -> list[Creation]:
     """Create the tasks of the plan's openings of one kind, as far as there is room; say what did not fit."""
     openings = [opening for opening in plan.openings if opening.beside is beside]
-    request = PlacementRequest(plan.service.id, plan.service.spec.template.reservations, plan.is_global)
+    request = request_of(plan.service.id, plan.service.spec.template, plan.service.spec)
     created: list[Creation] = []
     refused: dict[NodeId, str] = {}
     for opening in openings:
         answer = ledger.place_on(opening.node, request) if opening.node else ledger.place(request)
         match answer:
-            case Placement(node):
+            case Placed(node):
                 created.append(_creation(view, plan, opening, view.nodes[node]))
             case Unplaceable(reasons):
                 if opening.leaving is not None and opening.leaving.task.relocate_to:

@@ -52,16 +52,17 @@ def reconcile(
     now: float,
     *,
     gone: Collection[NodeId],
+    voters: Collection[NodeId] = (),
     listening_since: float | None = None,
     settings: ControllerSettings = DEFAULT_SETTINGS,
 ) -> Outcome:
     """`now` and `listening_since`, from which on this peer would have heard of every node, are wall time.
 
     Without the latter, silence about a node never makes it down. `gone`: whom a majority of the voters holds for gone
-    (`deaths.agreed_gone`).
+    (`deaths.agreed_gone`). `voters`: what `node.role` tells apart.
     """
     nodes = node_records(state, observed, now, settings, listening_since, gone)
-    view = ClusterView.of(state, observed, nodes, now, settings)
+    view = ClusterView.of(state, observed, nodes, now, settings, voters)
     if listening_since is not None:
         for record in nodes.values():
             if record.is_up and record.observed is None:

@@ -15,22 +15,15 @@ from dataclasses import dataclass, field
 
 from swarmlet.controllers.budget import Budget
 from swarmlet.controllers.fates import Fate
+from swarmlet.controllers.hosts import stops_first
 from swarmlet.controllers.seats import NO_NODE, Seat
 from swarmlet.controllers.steps import Step
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.objects import Service, Task
-from swarmlet.model.rollout import Order
-from swarmlet.model.spec import Mode, MountKind, ServiceSpec
+from swarmlet.model.spec import Mode
 from swarmlet.model.state import Versioned
 from swarmlet.model.transaction import Compare, put
-
-
-def stops_first(spec: ServiceSpec) -> bool:
-    """Whether no two tasks of one seat may run at once, be it that each would find other data in its node's volume."""
-    return spec.rollout.update.order is Order.STOP_FIRST or any(
-        mount.kind is MountKind.VOLUME and mount.source for mount in spec.template.mounts
-    )
 
 
 def marked(task: Versioned[Task], reason: str, to: NodeId = NO_NODE) -> Step:

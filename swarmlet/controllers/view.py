@@ -6,12 +6,14 @@ good (EXITED) stays ended, even when its node is lost.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from swarmlet.controllers.belonging import Belonging
 from swarmlet.controllers.hosts import global_hosts, why_it_leaves
 from swarmlet.controllers.membership import NodeRecord
+from swarmlet.controllers.node_views import node_view
 from swarmlet.controllers.outcome import ControllerSettings
 from swarmlet.model.ids import NodeId, ServiceId, TaskId
 from swarmlet.model.objects import NODES, Desired, NodeStatus, Service, Task
@@ -86,6 +88,8 @@ class ClusterView:
     nodes: Mapping[NodeId, NodeRecord]
     tasks: Mapping[ServiceId, list[TaskView]]
     """Sorted by age, the oldest first."""
+    voters: Container[NodeId]
+    belonging: Belonging
     wake_at: float | None = None
     unfinished_drains: frozenset[NodeId] = frozenset()
     """Draining nodes on which others than global services' tasks still run."""
@@ -100,17 +104,19 @@ class ClusterView:
         nodes: Mapping[NodeId, NodeRecord],
         now: float,
         settings: ControllerSettings,
+        voters: Container[NodeId] = (),
     ) -> "ClusterView":
+        belonging = Belonging({id_: node_view(each.node, each.observed, voters, now) for id_, each in nodes.items()})
         tasks: dict[ServiceId, list[TaskView]] = defaultdict(list)
         for versioned in state.tasks.values():
             task, record = versioned.value, nodes.get(versioned.value.node)
             status = observed.status(task.node, task.id)
             spec = state.services[task.service].value.spec if task.service in state.services else None
-            standing, leaves = _standing(record, status), why_it_leaves(task, record, spec)
+            standing, leaves = _standing(record, status), why_it_leaves(task, record, spec, belonging)
             tasks[task.service].append(TaskView(task, versioned.revision, status, standing, record, leaves))
         for siblings in tasks.values():
             siblings.sort(key=lambda view: (view.task.created_at, view.id))
-        view = cls(now, settings, state, nodes, dict(tasks), node_names=_names(nodes))
+        view = cls(now, settings, state, nodes, dict(tasks), voters, belonging, node_names=_names(nodes))
         view.unfinished_drains = frozenset(view._unfinished_drains())
         for record in nodes.values():
             if record.node.drain is not None and record.node.drain.deadline is not None:
@@ -159,7 +165,7 @@ class ClusterView:
     def hosts_of(self, service: Service) -> list[NodeRecord]:
         """Where a global service is to have a task each."""
         has_task = {each.task.node for each in self.tasks_of(service.id) if each.runs}
-        hosts = global_hosts((record.node for record in self.up_nodes()), service.spec, has_task)
+        hosts = global_hosts((record.node for record in self.up_nodes()), service.spec, has_task, self.belonging)
         return [self.nodes[node.id] for node in hosts]
 
 

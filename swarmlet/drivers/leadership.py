@@ -72,6 +72,7 @@ class Leadership:
                 self._membership.observed(),
                 time.time(),
                 gone=self._deaths.confirmed(),
+                voters=self._consensus.raft.membership.voters,
                 listening_since=self._sightings.listening_since or self._leader_since,
             )
             await self._commit(outcome)

@@ -111,6 +111,8 @@ class Node(Frozen):
     """No new tasks go there; those that run stay."""
     drain: Drain | None = None
     """Set only while it is cordoned, too."""
+    downs: tuple[float, ...] = ()
+    """Wall times at which it last went down, a few, the latest last. A node that does so often is avoided."""
 
     @property
     def key(self) -> str:

@@ -118,6 +118,8 @@ class NodeFacts(Frozen):
     labels: dict[str, str] = Field(default_factory=dict)
     zone: str = ""
     """The failure domain that it is in; empty where it does not say."""
+    devices: dict[str, int] = Field(default_factory=dict)
+    """GPUs and whatever else it has that is counted in pieces, by kind."""
     bootstrap_expect: int = 0
     """How many nodes it waits for before a new cluster is formed; 0 once it belongs to one or never waits."""
 

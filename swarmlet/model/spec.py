@@ -15,6 +15,7 @@ from swarmlet.model.container import ContainerOptions, FileMount, PullPolicy
 from swarmlet.model.container import Mode as FileMode
 from swarmlet.model.frozen import Frozen, encode
 from swarmlet.model.ids import NAME_PATTERN, RevisionHash
+from swarmlet.model.placement import PRIORITY_MAX, Placement
 from swarmlet.model.rollout import RolloutPolicy
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -121,6 +122,8 @@ class Resources(Frozen):
     cpus: float = Field(default=0.0, ge=0)
     memory_bytes: int = Field(default=0, ge=0)
     pids: int = Field(default=0, ge=0)
+    devices: dict[str, int] = Field(default_factory=dict)
+    """Of reservations and of what nodes have: GPUs and whatever else is counted in pieces, by kind."""
 
 
 class TaskTemplate(Frozen):
@@ -188,6 +191,9 @@ class ServiceSpec(Frozen):
     """Names of services of the same stack that start first."""
     rollout: RolloutPolicy = RolloutPolicy()
     max_unavailable: MaxUnavailable = MaxUnavailable()
+    placement: Placement = Placement()
+    priority: int = Field(default=0, ge=-PRIORITY_MAX, le=PRIORITY_MAX)
+    """A task that finds no room may displace tasks of services with a lower one."""
 
 
 class StackSpec(Frozen):

@@ -5,27 +5,30 @@ equal nodes are told apart by name and id, so that the same question has the sam
 """
 
 from swarmlet.scheduler.capacity import ClusterCapacity
-from swarmlet.scheduler.filters import FILTERS, Filter, NodeIsAlive, NodeIsUp, ResourcesFit
+from swarmlet.scheduler.cluster import Cluster
+from swarmlet.scheduler.filters import BELONGING, FILTERS
 from swarmlet.scheduler.nodes import NodeView, PlacementRequest
-from swarmlet.scheduler.placement import NodeVerdict, Placement, RuleVerdict, Unplaceable, explain, place
-from swarmlet.scheduler.scores import SCORES, FewestTasks, FewestTasksOfService, LeastReserved, Score
+from swarmlet.scheduler.placement import RULES, NodeVerdict, Placed, RuleVerdict, Unplaceable, explain, place
+from swarmlet.scheduler.rules import Filter, Prepared, Ranking, Refusing, Rules, Score
+from swarmlet.scheduler.scores import SCORES
 
 __all__ = [
+    "BELONGING",
     "FILTERS",
+    "RULES",
     "SCORES",
+    "Cluster",
     "ClusterCapacity",
-    "FewestTasks",
-    "FewestTasksOfService",
     "Filter",
-    "LeastReserved",
-    "NodeIsAlive",
-    "NodeIsUp",
     "NodeVerdict",
     "NodeView",
-    "Placement",
+    "Placed",
     "PlacementRequest",
-    "ResourcesFit",
+    "Prepared",
+    "Ranking",
+    "Refusing",
     "RuleVerdict",
+    "Rules",
     "Score",
     "Unplaceable",
     "explain",

@@ -3,20 +3,21 @@
 `explain` gives the verdict of every rule on every node, for people.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swarmlet.model.ids import NodeId
-from swarmlet.scheduler.filters import FILTERS, Filter
+from swarmlet.scheduler.cluster import Cluster
+from swarmlet.scheduler.filters import FILTERS
 from swarmlet.scheduler.nodes import NodeView, PlacementRequest
-from swarmlet.scheduler.scores import SCORES, Score
+from swarmlet.scheduler.rules import Prepared, Rank, Rules
+from swarmlet.scheduler.scores import SCORES
 
-Rank = tuple[float | str, ...]
-"""What nodes are ordered by: the scores, then name and id."""
+RULES = Rules(FILTERS, SCORES)
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class Placed:
     node: NodeId
 
 
@@ -37,6 +38,8 @@ class RuleVerdict:
     rule: str
     refused: bool
     text: str
+    value: float | None = None
+    """Of a score, lower is better; None for a filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,65 +50,46 @@ class NodeVerdict:
     rules: tuple[RuleVerdict, ...]
 
 
-def place(
-    request: PlacementRequest,
-    nodes: Sequence[NodeView],
-    filters: Sequence[Filter] = FILTERS,
-    scores: Sequence[Score] = SCORES,
-) -> Placement | Unplaceable:
+def place(request: PlacementRequest, nodes: Sequence[NodeView], rules: Rules = RULES) -> Placed | Unplaceable:
     """The best node for one task. Changes nothing; for many tasks use `ClusterCapacity`."""
-    best: tuple[Rank, NodeView] | None = None
-    for node in nodes:
-        if refusal(request, node, filters) is None:
-            rank = rank_of(request, node, scores)
-            if best is None or rank < best[0]:
-                best = (rank, node)
-    return Placement(best[1].id) if best else unplaceable(request, nodes, filters)
+    cluster = Cluster(nodes)
+    prepared = Prepared.of(request, cluster, rules)
+    fitting = [node for node in nodes if prepared.refusal(node) is None]
+    if not fitting:
+        return unplaceable(request, cluster, rules)
+    return Placed(min(fitting, key=prepared.rank).id)
 
 
-def explain(
-    request: PlacementRequest,
-    nodes: Sequence[NodeView],
-    filters: Sequence[Filter] = FILTERS,
-    scores: Sequence[Score] = SCORES,
-) -> list[NodeVerdict]:
-    """Every rule's word on every node, the best node first and the refused ones last."""
+def explain(request: PlacementRequest, cluster: Cluster, rules: Rules = RULES) -> list[NodeVerdict]:
+    """Every rule's word on every node, the best node first and the refused ones last.
+
+    Rules that have nothing to do with such a task are not mentioned.
+    """
+    prepared = Prepared.of(request, cluster, rules)
 
     def order(node: NodeView) -> tuple[bool, Rank]:
-        return refusal(request, node, filters) is not None, rank_of(request, node, scores)
+        return prepared.refusal(node) is not None, prepared.rank(node)
 
-    return [_verdict(request, node, filters, scores) for node in sorted(nodes, key=order)]
+    return [_verdict(prepared, node) for node in sorted(cluster.nodes.values(), key=order)]
 
 
-def _verdict(
-    request: PlacementRequest, node: NodeView, filters: Sequence[Filter], scores: Sequence[Score]
-) -> NodeVerdict:
+def _verdict(prepared: Prepared, node: NodeView) -> NodeVerdict:
     rules = []
-    for rule in filters:
-        reason = rule.refusal(request, node)
+    for rule, refusing in prepared.filters:
+        reason = refusing.refusal(node)
         rules.append(RuleVerdict(rule.name, reason is not None, reason or "fits"))
-    rules.extend(RuleVerdict(score.name, False, score.explain(request, node)) for score in scores)
+    for score, ranking in prepared.scores:
+        rules.append(RuleVerdict(score.name, False, ranking.explain(node), ranking.value(node)))
     return NodeVerdict(node.id, node.name, not any(rule.refused for rule in rules), tuple(rules))
 
 
-def refusal(request: PlacementRequest, node: NodeView, filters: Sequence[Filter]) -> str | None:
-    for rule in filters:
-        reason = rule.refusal(request, node)
-        if reason is not None:
-            return reason
-    return None
-
-
-def rank_of(request: PlacementRequest, node: NodeView, scores: Sequence[Score]) -> Rank:
-    return (*[score.value(request, node) for score in scores], node.name, node.id)
-
-
-def unplaceable(request: PlacementRequest, nodes: Iterable[NodeView], filters: Sequence[Filter]) -> Unplaceable:
+def unplaceable(request: PlacementRequest, cluster: Cluster, rules: Rules) -> Unplaceable:
     """The reason of each node that refuses the task."""
+    prepared = Prepared.of(request, cluster, rules)
     reasons: dict[NodeId, str] = {}
     names: dict[NodeId, str] = {}
-    for node in sorted(nodes, key=lambda each: (each.name, each.id)):
-        reason = refusal(request, node, filters)
+    for node in sorted(cluster.nodes.values(), key=lambda each: (each.name, each.id)):
+        reason = prepared.refusal(node)
         if reason is not None:
             reasons[node.id], names[node.id] = reason, node.name
     return Unplaceable(reasons, names)

@@ -20,7 +20,7 @@ def every_key(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def dotted(document: dict[str, object], prefix: str = "") -> Iterator[str]:
     for name, value in document.items():
-        if isinstance(value, dict) and prefix + name != "labels":
+        if isinstance(value, dict) and prefix + name not in ("labels", "resources.devices"):
             yield from dotted(value, f"{prefix}{name}.")
         else:
             yield prefix + name

@@ -6,11 +6,11 @@ from scheduler_builders import a_node, a_request
 from swarmlet.model.ids import NodeId
 from swarmlet.model.objects import NodeStatus
 from swarmlet.model.observed import Liveness
-from swarmlet.scheduler import NodeView, Placement, Unplaceable, explain, place
+from swarmlet.scheduler import Cluster, NodeView, Placed, Unplaceable, explain, place
 
 
-def chosen(answer: Placement | Unplaceable) -> str:
-    assert isinstance(answer, Placement), str(answer)
+def chosen(answer: Placed | Unplaceable) -> str:
+    assert isinstance(answer, Placed), str(answer)
     return answer.node
 
 
@@ -97,7 +97,7 @@ def test_a_task_that_is_about_to_go_takes_room_but_is_no_part_of_the_spread() ->
 def test_every_rule_explains_itself_on_every_node() -> None:
     free, full = a_node("free"), a_node("full", memory_mib=100)
 
-    first, second = explain(a_request(memory_mib=512), [full, free])
+    first, second = explain(a_request(memory_mib=512), Cluster([full, free]))
 
     assert (first.name, first.accepted, second.name, second.accepted) == ("free", True, "full", False)
     assert [(rule.rule, rule.refused, rule.text) for rule in second.rules] == [

@@ -8,9 +8,12 @@ from swarmlet.model.compose.errors import refused
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Node, is_null
-from swarmlet.model.compose.rollout import UNSAID_PLACEMENT, Placement, read_placement, read_restart_policy
+from swarmlet.model.compose.placement import UNSAID_PLACEMENT, read_placement
+from swarmlet.model.compose.reserved_devices import read_devices, read_generic, read_gpus
+from swarmlet.model.compose.restart_policy import read_restart_policy
 from swarmlet.model.compose.scalars import decimal, integer, one_of, pairs, size
 from swarmlet.model.compose.updates import read_rollback, read_update
+from swarmlet.model.placement import Placement
 from swarmlet.model.rollout import UpdatePolicy
 from swarmlet.model.spec import REPLICAS_MAX, Mode, Resources, RestartPolicy
 
@@ -37,7 +40,6 @@ class Deploy:
     update: UpdatePolicy | None = None
     rollback: UpdatePolicy | None = None
     placement: Placement = UNSAID_PLACEMENT
-    """Read for what will obey them; today nothing does (the key table says so)."""
 
 
 def read_deploy(node: Node, findings: Findings) -> Deploy:
@@ -85,12 +87,22 @@ def with_older_keys(service: Fields, deploy: Deploy, findings: Findings) -> Depl
                 "memory_bytes": older.value(
                     "mem_reservation", size, reservations.memory_bytes or None, "deploy.resources.reservations.memory"
                 )
-                or 0
+                or 0,
+                "devices": _reserved_once(service, reservations.devices, findings),
             }
         ),
     )
     _check_room(service, merged, findings)
     return merged
+
+
+def _reserved_once(service: Fields, devices: dict[str, int], findings: Findings) -> dict[str, int]:
+    """`gpus` says what `deploy` may say, too: written twice it would count twice."""
+    node = service.value("gpus")
+    gpus = service.read("gpus", lambda value: read_gpus(value, findings), {})
+    if node is not None and devices.keys() & gpus.keys():
+        findings.refuse(refused(node, "deploy.resources.reservations has devices of this kind too, remove one of them"))
+    return dict(sorted({**gpus, **devices}.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +154,14 @@ def _limits(node: Node, findings: Findings) -> Resources:
 
 def _reservations(node: Node, findings: Findings) -> Resources:
     fields = Fields(node, f"{_RESOURCES}.reservations", findings)
-    return Resources(cpus=fields.read("cpus", decimal(CPUS_MAX), 0.0), memory_bytes=fields.read("memory", size, 0))
+    devices = fields.read("devices", lambda value: read_devices(value, findings), {})
+    for kind, count in fields.read("generic_resources", lambda value: read_generic(value, findings), {}).items():
+        devices[kind] = devices.get(kind, 0) + count
+    return Resources(
+        cpus=fields.read("cpus", decimal(CPUS_MAX), 0.0),
+        memory_bytes=fields.read("memory", size, 0),
+        devices=dict(sorted(devices.items())),
+    )
 
 
 def _pids(node: Node) -> int:

@@ -7,8 +7,13 @@ from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Node
 from swarmlet.model.compose.node_probes import read_node_probe
+from swarmlet.model.compose.placement import UNSAID_EXTENSION as UNSAID_PLACEMENT
+from swarmlet.model.compose.placement import PlacementExtension, read_tolerations
+from swarmlet.model.compose.placement import read_extension as read_placement
 from swarmlet.model.compose.readiness import read_readiness
+from swarmlet.model.compose.scalars import integer
 from swarmlet.model.compose.updates import RolloutExtension, read_rollout
+from swarmlet.model.placement import PRIORITY_MAX, Toleration
 from swarmlet.model.spec import HealthCheck, MaxUnavailable, Probe
 
 _EXTENSION = "services.*.x-swarmlet"
@@ -24,6 +29,9 @@ class Extension:
     readiness: HealthCheck | None = None
     rollout: RolloutExtension = UNSAID_ROLLOUT
     max_unavailable: MaxUnavailable = UNSAID_BUDGET
+    priority: int = 0
+    placement: PlacementExtension = UNSAID_PLACEMENT
+    tolerations: tuple[Toleration, ...] = ()
 
 
 UNSAID_EXTENSION = Extension()
@@ -37,6 +45,9 @@ def read_extension(node: Node, findings: Findings) -> Extension:
         readiness=fields.read("readiness", lambda value: read_readiness(value, findings), None),
         rollout=fields.read("rollout", lambda value: read_rollout(value, findings), UNSAID_ROLLOUT),
         max_unavailable=fields.read("max_unavailable", read_max_unavailable, UNSAID_BUDGET),
+        priority=fields.read("priority", integer(-PRIORITY_MAX, PRIORITY_MAX), 0),
+        placement=fields.read("placement", lambda value: read_placement(value, findings), UNSAID_PLACEMENT),
+        tolerations=fields.read("tolerations", lambda value: read_tolerations(value, findings), ()),
     )
 
 

@@ -41,21 +41,6 @@ DEPLOY: tuple[KeyRow, ...] = (
     supported(_R + "reservations", "A task is placed only where this much is left."),
     supported(_R + "reservations.cpus", "Processors, like 0.25."),
     supported(_R + "reservations.memory", "Memory, like 256m."),
-    *refused(
-        _R + "reservations.devices",
-        "remove it and give the task its node's devices with `devices`: GPUs are not reserved (yet)",
-        *(f"[].{key}" for key in ("capabilities", "count", "device_ids", "driver", "options")),
-    ),
-    *refused(
-        _R + "reservations.generic_resources",
-        "remove it, only processors and memory are reserved",
-        *("[].discrete_resource_spec", "[].discrete_resource_spec.kind", "[].discrete_resource_spec.value"),
-    ),
-    *refused(
-        _S + "gpus",
-        "remove it and give the task its node's devices with `devices`: GPUs are not reserved (yet)",
-        *(f"[].{key}" for key in ("capabilities", "count", "device_ids", "driver", "options")),
-    ),
     supported(_S + "cpus", "The same as `deploy.resources.limits.cpus`."),
     supported(_S + "mem_limit", "The same as `deploy.resources.limits.memory`."),
     supported(_S + "pids_limit", "The same as `deploy.resources.limits.pids`; -1 is no limit."),
@@ -105,12 +90,4 @@ DEPLOY: tuple[KeyRow, ...] = (
     supported(_D + "rollback_config", "How a rollback goes; as the update where it is not there."),
     *(supported(f"{_D}rollback_config{part}", doc) for part, doc in _PACE),
     supported(_D + "rollback_config.failure_action", "`pause` (the default) or `continue`."),
-    supported(_D + "placement", "Where tasks may run; checked, but not obeyed (yet)."),
-    *refused(_D + "placement.constraints", "remove it, tasks run on any node that has room (yet)"),
-    *warned(
-        _D + "placement.preferences",
-        "have no effect (yet), tasks are spread over all nodes that have room",
-        "[].spread",
-    ),
-    *refused(_D + "placement.max_replicas_per_node", "remove it, a node may get several tasks (yet)"),
 )

@@ -73,7 +73,6 @@ TASK: tuple[KeyRow, ...] = (
     *warned(
         _S + "container_name", "has no effect, a service may have many containers: they are named after their tasks"
     ),
-    *warned(_S + "platform", "has no effect (yet), a node takes the image for its own architecture"),
     *warned(_S + "runtime", "has no effect, containers run in each node's own OCI runtime"),
     *warned(_S + "isolation", "has no effect on Linux"),
     *warned(_S + "attach", "has no effect, read output with `swarmlet logs`"),

@@ -7,6 +7,7 @@ holds this table against. The texts stand in messages and in docs/compose.md.
 from swarmlet.model.compose.key_row import KeyRow
 from swarmlet.model.compose.key_rows_deploy import DEPLOY, HEALTH
 from swarmlet.model.compose.key_rows_extension import EXTENSION
+from swarmlet.model.compose.key_rows_placement import PLACEMENT
 from swarmlet.model.compose.key_rows_project import NETWORKS, STORED, TOP, VOLUMES
 from swarmlet.model.compose.key_rows_service import MOUNTS, NETWORK, RIGHTS, TASK
 
@@ -19,6 +20,7 @@ KEYS: tuple[KeyRow, ...] = (
     *HEALTH,
     *EXTENSION,
     *DEPLOY,
+    *PLACEMENT,
     *VOLUMES,
     *STORED,
     *NETWORKS,

@@ -21,10 +21,12 @@ from swarmlet.model.compose.marks import Mapping, Node, Sequence, is_null, shown
 from swarmlet.model.compose.mounts import MountReader, WrittenMount
 from swarmlet.model.compose.networks import check_named
 from swarmlet.model.compose.options import read_options
+from swarmlet.model.compose.placement import UNSAID_PLACEMENT, beside, read_platform, resolve
 from swarmlet.model.compose.ports import PortReader, WrittenPort
 from swarmlet.model.compose.scalars import any_string, boolean, duration, pairs, string, strings, text
 from swarmlet.model.compose.stored_files import Stored, StoredFiles, WrittenFile, distinct
 from swarmlet.model.container import FileMount, PullPolicy
+from swarmlet.model.placement import Placement
 from swarmlet.model.spec import DependencyCondition, RestartCondition, RestartPolicy, ServiceSpec, TaskTemplate
 
 PATTERN = "services.*"
@@ -50,6 +52,7 @@ class WrittenService:
     dependencies: tuple[Dependency, ...]
     profiles: frozenset[str] = frozenset()
     extension: Extension = UNSAID_EXTENSION
+    placement: Placement = UNSAID_PLACEMENT
     unbuilt: Node | None = None
     """Its `build`, where no image is named: one of the name that Compose would give it has to be there."""
 
@@ -62,6 +65,8 @@ class WrittenService:
             depends_on=depends_on,
             rollout=self.extension.rollout.policy(self.deploy.update, self.deploy.rollback),
             max_unavailable=self.extension.max_unavailable,
+            placement=self.placement,
+            priority=self.extension.priority,
         )
 
 
@@ -99,12 +104,21 @@ class ServiceReader:
         image = f"{self.stack}-{name}" if build else fields.require("image", _image, "registry.example/name:tag")
         extension = fields.read("x-swarmlet", lambda value: read_extension(value, findings), UNSAID_EXTENSION)
         template = self._template(image, fields, deploy, ports, extension)
-        return WrittenService(name, template, deploy, ports, dependencies, profiles, extension, build)
+        placement = self._placement(name, fields, deploy, extension)
+        return WrittenService(name, template, deploy, ports, dependencies, profiles, extension, placement, build)
+
+    def _placement(self, name: str, fields: Fields, deploy: Deploy, extension: Extension) -> Placement:
+        platform = fields.read("platform", read_platform, "")
+        placement = resolve(self.stack, deploy.placement, platform, extension.placement, extension.tolerations)
+        node = fields.value("x-swarmlet")
+        if node is not None and any(wish.service == f"{self.stack}.{name}" for wish in beside(placement)):
+            message = "a service is beside itself wherever it is: remove this, or write 'strategy: binpack'"
+            self.findings.refuse(refused(node, message))
+        return placement
 
     def _check_without_effect(self, fields: Fields) -> None:
         """Values that are wrong are wrong, whether or not the key has an effect."""
         fields.read("container_name", string, "")
-        fields.read("platform", string, "")
         fields.read("runtime", string, "")
         fields.read("attach", boolean(self.findings), True)
         fields.read("expose", lambda node: each(node, text, self.findings), ())
