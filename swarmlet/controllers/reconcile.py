@@ -6,13 +6,15 @@ Every transaction is guarded by comparisons on the objects that it would be wron
 guarded is observation (readiness, free room): a decision made on an old one is put right by the next look.
 
 Order of the transactions: all changes of nodes first, together with what follows from them (a lost node and
-the replacement of its tasks are one commit); then one or a few per service.
+the replacement of its tasks are one commit); then one or a few per service; then new numbers of replicas, which the
+next look acts on.
 """
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from swarmlet.controllers import relocation
+from swarmlet.controllers.autoscaling import scale_all
 from swarmlet.controllers.fates import Fate
 from swarmlet.controllers.membership import NodeRecord, node_records, unseen_until
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
@@ -69,7 +71,11 @@ def reconcile(
                 view.wake_after(unseen_until(record.node, listening_since, settings))
     decisions = _decide(view)
     problems = {each.service: _problem(each.plan) for each in decisions if each.plan and each.plan.messages}
-    return Outcome(_transactions(view, decisions), problems, view.wake_at)
+    transactions = _transactions(view, decisions)
+    scaling = scale_all(state, observed, now, {each.key for done in transactions for each in done.operations})
+    if scaling.look_at is not None:
+        view.wake_after(scaling.look_at)
+    return Outcome(transactions + scaling.transactions, problems, view.wake_at)
 
 
 def _problem(plan: ServicePlan) -> ServiceProblem:

@@ -32,6 +32,16 @@ class GlobalServiceNotScalable(StackRefused):
         self.service = service
 
 
+class AutoscaledNotScalable(StackRefused):
+    def __init__(self, service: ServiceId, replicas_min: int, replicas_max: int) -> None:
+        super().__init__(
+            f"'{service}' is scaled by what its tasks use, between {replicas_min} and {replicas_max}: change 'min' and "
+            "'max' at 'x-swarmlet: autoscale:' (or remove it) and deploy again; 'swarmlet explain' says why it has as "
+            "many as it has"
+        )
+        self.service = service
+
+
 class ReplicasOutOfRange(StackRefused):
     def __init__(self, service: ServiceId, replicas: int, replicas_max: int) -> None:
         super().__init__(f"'{service}' can't have {replicas} replicas: give a number from 0 to {replicas_max}")

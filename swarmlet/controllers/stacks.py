@@ -6,9 +6,11 @@ deploys at once one is refused and can be tried again. Not compared are other st
 port at the same moment, both get in, and the data plane lets the older service have it and reports the other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from swarmlet.controllers.autoscaling import autoscaled, kept_replicas
 from swarmlet.controllers.stack_errors import (
+    AutoscaledNotScalable,
     DependencyCycle,
     GlobalServiceNotScalable,
     PortConflict,
@@ -32,12 +34,7 @@ def deploy(state: ClusterState, spec: StackSpec, now: float) -> Transaction:
     _check_dependencies(spec)
     _check_ports(state, spec)
     before = services_of(state, name)
-    after = {
-        service_id(name, short): Service(
-            id=service_id(name, short), stack=name, spec=wanted, revision=wanted.template.revision()
-        )
-        for short, wanted in sorted(spec.services.items())
-    }
+    after = {each.id: each for each in (_wanted(name, wanted, before) for _, wanted in sorted(spec.services.items()))}
     changed = [each for each in after.values() if each.id not in before or before[each.id].value != each]
     removed = [id_ for id_ in before if id_ not in after]
     stack = Stack(name=name, services=tuple(sorted(spec.services)), deployed_at=now)
@@ -51,6 +48,14 @@ def deploy(state: ClusterState, spec: StackSpec, now: float) -> Transaction:
     compares += [Compare(each.key, 0) for each in changed if each.id not in before]
     reason = f"deploy {name}: {len(changed)} services changed, {len(removed)} removed"
     return Transaction(tuple(compares), tuple(operations), reason=reason)
+
+
+def _wanted(stack: StackName, wanted: ServiceSpec, before: Mapping[ServiceId, Versioned[Service]]) -> Service:
+    id_ = service_id(stack, wanted.name)
+    stored = before.get(id_)
+    replicas = kept_replicas(wanted, stored.value.spec if stored else None)
+    spec = wanted if replicas == wanted.replicas else wanted.model_copy(update={"replicas": replicas})
+    return Service(id=id_, stack=stack, spec=spec, revision=wanted.template.revision())
 
 
 def remove(state: ClusterState, stack: StackName) -> Transaction:
@@ -72,6 +77,8 @@ def scale(state: ClusterState, service: ServiceId, replicas: int) -> Transaction
         raise UnknownService(service, tuple(sorted(state.services)))
     if stored.value.spec.mode is Mode.GLOBAL:
         raise GlobalServiceNotScalable(service)
+    if (scaling := autoscaled(stored.value.spec)) is not None:
+        raise AutoscaledNotScalable(service, scaling.replicas_min, scaling.replicas_max)
     if not 0 <= replicas <= REPLICAS_MAX:
         raise ReplicasOutOfRange(service, replicas, REPLICAS_MAX)
     before = stored.value.spec.replicas

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from swarmlet.model.autoscale import AUTOSCALING
 from swarmlet.model.frozen import Frozen
 from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, StackName, TaskId
 from swarmlet.model.placement import Taint
@@ -20,7 +21,7 @@ SERVICES = "services/"
 TASKS = "tasks/"
 NODES = "nodes/"
 VOTERS = "voters/"
-PREFIXES = (STACKS, SERVICES, TASKS, NODES, VOTERS, ROLLOUTS, HISTORY)
+PREFIXES = (STACKS, SERVICES, TASKS, NODES, VOTERS, ROLLOUTS, HISTORY, AUTOSCALING)
 """All that this version gives a meaning to. Other objects are kept as they are."""
 
 

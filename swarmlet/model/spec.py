@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from swarmlet.model.autoscale import Autoscale
 from swarmlet.model.container import ContainerOptions, FileMount, PullPolicy
 from swarmlet.model.container import Mode as FileMode
 from swarmlet.model.frozen import Frozen, encode
@@ -152,6 +153,8 @@ class TaskTemplate(Frozen):
     pull_policy: PullPolicy = PullPolicy.MISSING
     options: ContainerOptions = ContainerOptions()
     files: tuple[FileMount, ...] = ()
+    scraped_ports: tuple[Port, ...] = ()
+    """Where its node asks for its own metrics (`Autoscale.metrics`)."""
 
     def revision(self) -> RevisionHash:
         """Equal templates have equal revisions, whatever the order of their mappings."""
@@ -194,6 +197,8 @@ class ServiceSpec(Frozen):
     placement: Placement = Placement()
     priority: int = Field(default=0, ge=-PRIORITY_MAX, le=PRIORITY_MAX)
     """A task that finds no room may displace tasks of services with a lower one."""
+    autoscale: Autoscale | None = None
+    """`replicas` is the number that was chosen last, then."""
 
 
 class StackSpec(Frozen):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from swarmlet.model.autoscale import AUTOSCALING, Autoscaling
 from swarmlet.model.frozen import Frozen, decode
 from swarmlet.model.ids import NodeId, ServiceId, StackName, TaskId
 from swarmlet.model.objects import NODES, SERVICES, STACKS, TASKS, VOTERS, Node, Service, Stack, Task, VoterList
@@ -34,6 +35,7 @@ class ClusterState:
     rollouts: dict[ServiceId, Versioned[Rollout]] = field(default_factory=dict)
     history: dict[ServiceId, dict[int, Versioned[Revision]]] = field(default_factory=dict)
     """By number; of services that have none there is no entry."""
+    autoscaling: dict[ServiceId, Versioned[Autoscaling]] = field(default_factory=dict)
 
     def put(self, key: str, value: bytes, revision: int) -> bool:
         """Take over one written object. Keys of unknown kinds are left alone: a newer agent may have written them.
@@ -57,6 +59,8 @@ class ClusterState:
             case p if p == HISTORY:
                 found = decode(Revision, value)
                 self.history.setdefault(found.service, {})[found.number] = Versioned(found, revision)
+            case p if p == AUTOSCALING:
+                self.autoscaling[ServiceId(name)] = Versioned(decode(Autoscaling, value), revision)
             case _:
                 self.revision = max(self.revision, revision)
                 return False
@@ -81,6 +85,8 @@ class ClusterState:
                 self.rollouts.pop(ServiceId(name), None)
             case p if p == HISTORY:
                 self._forget_revision(name)
+            case p if p == AUTOSCALING:
+                self.autoscaling.pop(ServiceId(name), None)
             case _:
                 self.revision = max(self.revision, revision)
                 return False

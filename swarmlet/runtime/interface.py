@@ -221,9 +221,10 @@ def identity_labels(cluster: str, node: NodeId, spec: ContainerSpec) -> dict[str
 
 
 def target_ports(template: TaskTemplate) -> tuple[int, ...]:
-    """The ports that the container itself listens on, each once, in the order declared (plus those it is probed on)."""
+    """The ports that the container itself listens on, each once: declared, then probed and scraped."""
     declared = [port.target for port in template.ports]
     probe = template.health_check.probe if template.health_check else None
     if probe is not None and probe.kind != "command":
         declared.append(probe.port)
+    declared += template.scraped_ports
     return tuple(dict.fromkeys(declared))

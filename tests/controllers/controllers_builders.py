@@ -23,6 +23,7 @@ from swarmlet.model.spec import (
 )
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Delete, Put, Transaction
+from swarmlet.model.usage import NodeUsage
 from swarmlet.store import Store, check_transaction
 
 MIB = 1024 * 1024
@@ -77,6 +78,7 @@ APP = ServiceId("web.app")
 class FakeCluster:
     store: Store = field(default_factory=Store)
     nodes: dict[NodeId, ObservedNode] = field(default_factory=dict)
+    usage: dict[NodeId, NodeUsage] = field(default_factory=dict)
     now: float = START
     bad_images: set[str] = field(default_factory=set)
     """Tasks of these never become ready."""
@@ -103,7 +105,7 @@ class FakeCluster:
 
     @property
     def observed(self) -> ObservedState:
-        return ObservedState(dict(self.nodes))
+        return ObservedState(dict(self.nodes), dict(self.usage))
 
     def tasks(self, service: ServiceId = APP) -> list[Task]:
         found = [each.value for each in self.state.tasks.values() if each.value.service == service]

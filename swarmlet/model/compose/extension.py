@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from swarmlet.model.autoscale import Autoscale
+from swarmlet.model.compose.autoscale import read_autoscale
 from swarmlet.model.compose.disruption import read_max_unavailable
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
@@ -32,6 +34,8 @@ class Extension:
     priority: int = 0
     placement: PlacementExtension = UNSAID_PLACEMENT
     tolerations: tuple[Toleration, ...] = ()
+    autoscale: Autoscale | None = None
+    autoscale_node: Node | None = None
 
 
 UNSAID_EXTENSION = Extension()
@@ -48,6 +52,8 @@ def read_extension(node: Node, findings: Findings) -> Extension:
         priority=fields.read("priority", integer(-PRIORITY_MAX, PRIORITY_MAX), 0),
         placement=fields.read("placement", lambda value: read_placement(value, findings), UNSAID_PLACEMENT),
         tolerations=fields.read("tolerations", lambda value: read_tolerations(value, findings), ()),
+        autoscale=fields.read("autoscale", lambda value: read_autoscale(value, findings), None),
+        autoscale_node=fields.value("autoscale"),
     )
 
 

@@ -1,6 +1,7 @@
 """Rows of the key table: a service's `x-swarmlet`, which has what Compose has no key for. See `key_table`."""
 
 from swarmlet.model.compose.key_row import KeyRow, supported
+from swarmlet.model.compose.key_rows_autoscale import AUTOSCALE
 
 _X = "services.*.x-swarmlet"
 
@@ -49,4 +50,5 @@ EXTENSION: tuple[KeyRow, ...] = (
         "A new task that keeps failing has failed when it is so old, its start period not counted; 10s by default.",
     ),
     supported(_X + ".rollout.deadline", "A new task that is not ready after so long has failed whatever it says; 10m."),
+    *AUTOSCALE,
 )

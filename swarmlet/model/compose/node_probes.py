@@ -1,11 +1,10 @@
 """Probes that a task's node makes, instead of a command in the container: `http: {port, path}` or `tcp: {port}`."""
 
-from swarmlet.model.compose.errors import refused
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
-from swarmlet.model.compose.marks import Node, shown
+from swarmlet.model.compose.http_path import http_path
+from swarmlet.model.compose.marks import Node
 from swarmlet.model.compose.ports import port_number
-from swarmlet.model.compose.scalars import string
 from swarmlet.model.spec import HttpProbe, TcpProbe
 
 
@@ -20,16 +19,9 @@ def read_node_probe(fields: Fields, pattern: str, findings: Findings) -> HttpPro
 
 def _http(node: Node, pattern: str, findings: Findings) -> HttpProbe:
     fields = Fields(node, pattern, findings)
-    path = fields.read("path", _path, "/")
+    path = fields.read("path", http_path, "/")
     return HttpProbe(port=fields.require("port", port_number, "8080"), path=path)
 
 
 def _tcp(node: Node, pattern: str, findings: Findings) -> TcpProbe:
     return TcpProbe(port=Fields(node, pattern, findings).require("port", port_number, "8080"))
-
-
-def _path(node: Node) -> str:
-    path = string(node)
-    if not path.startswith("/") or not path.isascii() or any(mark.isspace() or mark < " " for mark in path):
-        raise refused(node, f"{shown(path)} is no path, write one that begins with / and has no spaces, like /healthz")
-    return path

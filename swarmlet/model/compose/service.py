@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 
+from swarmlet.model.compose.autoscale import check_autoscale, first_replicas, scraped_ports
 from swarmlet.model.compose.capabilities import read_capabilities
 from swarmlet.model.compose.dependencies import Dependency, read_dependencies
 from swarmlet.model.compose.deploy import Deploy, read_deploy, with_older_keys
@@ -61,8 +62,9 @@ class WrittenService:
             name=self.name,
             template=self.template,
             mode=self.deploy.mode,
-            replicas=1 if self.deploy.replicas is None else self.deploy.replicas,
+            replicas=first_replicas(self.deploy, self.extension.autoscale),
             depends_on=depends_on,
+            autoscale=self.extension.autoscale,
             rollout=self.extension.rollout.policy(self.deploy.update, self.deploy.rollback),
             max_unavailable=self.extension.max_unavailable,
             placement=self.placement,
@@ -103,6 +105,8 @@ class ServiceReader:
         build = fields.value("build") if not fields.has("image") else None
         image = f"{self.stack}-{name}" if build else fields.require("image", _image, "registry.example/name:tag")
         extension = fields.read("x-swarmlet", lambda value: read_extension(value, findings), UNSAID_EXTENSION)
+        if extension.autoscale is not None and extension.autoscale_node is not None:
+            check_autoscale(extension.autoscale_node, extension.autoscale, deploy, findings)
         template = self._template(image, fields, deploy, ports, extension)
         placement = self._placement(name, fields, deploy, extension)
         return WrittenService(name, template, deploy, ports, dependencies, profiles, extension, placement, build)
@@ -175,6 +179,7 @@ class ServiceReader:
             pull_policy=fields.read("pull_policy", read_pull_policy(findings), PullPolicy.MISSING),
             options=read_options(fields, findings),
             files=self._files(fields, mounts),
+            scraped_ports=scraped_ports(extension.autoscale),
         )
 
     def _labels_of_files(self, node: Node) -> dict[str, str]:

@@ -1,0 +1,198 @@
+"""Horizontal autoscaling: how many replicas a service has, by what its tasks use. Level-triggered and pure.
+
+Each look goes: metrics -> proposals (`scaling_proposals`) -> the largest of them -> windows and policies
+(`scaling_limits`). `assess` says the outcome with every reason on the way; any peer can ask it, the leader acts on it.
+Rules:
+- The chosen number is the service's `replicas`; a deploy keeps it (`kept_replicas`). What windows and policies need to
+  know of earlier looks is the object `autoscaling/SERVICE`, so a new leader goes on where the last one was.
+- Outside of its bounds a service is brought to the nearest at once, whatever its metrics.
+- While a metric can't be had nothing is scaled down; while none can be had, what there is counts as recommended, so
+  that the window of scaling down begins anew.
+- A recommendation is written at most each `SETTLE_S`, however often it is looked at.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from swarmlet.controllers.scaling_limits import limited, recent_moves, stabilized, window_s, with_level
+from swarmlet.controllers.scaling_proposals import Proposal, ScaledTask, proposals
+from swarmlet.model.autoscale import AUTOSCALING, Autoscale, Autoscaling, Level, ScaleChange
+from swarmlet.model.ids import ServiceId
+from swarmlet.model.objects import SERVICES, Desired, Service, Task
+from swarmlet.model.observed import ObservedState, Phase
+from swarmlet.model.spec import Mode, ServiceSpec
+from swarmlet.model.state import ClusterState, Versioned
+from swarmlet.model.transaction import Compare, Delete, Transaction, put
+
+SETTLE_S = 5.0
+"""Nodes measure as often; what they say does not arrive at one moment."""
+CHANGES_KEPT_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the metrics, windows and policies of one service come to now."""
+
+    current: int
+    proposals: tuple[Proposal, ...]
+    recommended: int
+    """By the metrics alone, within the bounds."""
+    wanted: int
+    """After windows and policies."""
+    reasons: tuple[str, ...]
+    """Why it is not what was recommended; empty where it is."""
+    record: Autoscaling
+    """As it is to be, so far as something is worth writing."""
+    look_at: float | None
+    """When time alone may change it."""
+
+    @property
+    def why(self) -> str:
+        """The proposals that led there, for people."""
+        deciding = [each.why for each in self.proposals if each.replicas is not None]
+        return "; ".join([*deciding, *self.reasons])
+
+
+def autoscaled(spec: ServiceSpec) -> Autoscale | None:
+    return spec.autoscale if spec.mode is Mode.REPLICATED else None
+
+
+def kept_replicas(wanted: ServiceSpec, before: ServiceSpec | None) -> int:
+    """What a deploy makes of an autoscaled service's number: the one it has, within the bounds it will have."""
+    if wanted.autoscale is None or wanted.mode is not Mode.REPLICATED:
+        return wanted.replicas
+    return wanted.autoscale.bounded(
+        before.replicas if before is not None and before.mode is Mode.REPLICATED else wanted.replicas
+    )
+
+
+def assess(
+    service: Service, tasks: Iterable[Task], record: Autoscaling | None, observed: ObservedState, now: float
+) -> Assessment:
+    scaling = autoscaled(service.spec)
+    assert scaling is not None, f"{service.id} is not autoscaled"
+    current = service.spec.replicas
+    before = record or Autoscaling(service=service.id, levels=(Level(since=now, low=current, high=current),))
+    found = proposals(scaling, current, service.spec.template, list(_scaled(tasks, observed)))
+    recommended, reasons = _recommended(scaling, found, current)
+    levels = with_level(before.levels, recommended, now, window_s(scaling))
+    waits: list[float] = []
+    if scaling.bounded(current) != current:
+        wanted = recommended = scaling.bounded(current)
+        reasons = [f"its bounds are {scaling.replicas_min} and {scaling.replicas_max}"]
+    else:
+        stable, held, at = stabilized(scaling, levels, current, recommended, now)
+        rules = scaling.scale_up if stable > current else scaling.scale_down
+        wanted, slowed, later = limited(rules, before.moves, current, stable, now)
+        reasons += [reason for reason in (held, slowed) if reason]
+        waits += [moment for moment in (at, later) if moment is not None]
+    after = before.model_copy(update={"levels": levels})
+    if wanted == current and _last(after) != _last(before):
+        waits.append(before.levels[-1].since + SETTLE_S)
+    look_at = min((moment for moment in waits if moment > now), default=None)
+    return Assessment(current, tuple(found), recommended, wanted, tuple(reasons), after, look_at)
+
+
+def _recommended(scaling: Autoscale, found: Sequence[Proposal], current: int) -> tuple[int, list[str]]:
+    """The largest of the proposals, within the bounds, and why it is not."""
+    numbers = [proposal.replicas for proposal in found if proposal.replicas is not None]
+    unknown = [proposal.why for proposal in found if proposal.replicas is None]
+    if not numbers:
+        return current, [*unknown, "without any figure the number stays"]
+    largest = max(numbers)
+    if unknown and largest < current:
+        return current, [*unknown, "while a metric can't be had nothing is scaled down"]
+    bounded = scaling.bounded(largest)
+    if bounded != largest:
+        bound = "min" if bounded > largest else "max"
+        unknown.append(f"{bound} is {bounded}")
+    return bounded, unknown
+
+
+def _scaled(tasks: Iterable[Task], observed: ObservedState) -> Iterator[ScaledTask]:
+    for task in tasks:
+        status = observed.status(task.node, task.id)
+        if task.desired is Desired.RUN and not (status is not None and status.phase is Phase.EXITED):
+            ready = status is not None and status.ready
+            yield ScaledTask(task.template, ready, observed.usage_of(task.node, task.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    transactions: list[Transaction]
+    look_at: float | None
+
+
+def scale_all(state: ClusterState, observed: ObservedState, now: float, written: Collection[str]) -> Scaling:
+    """The autoscaler's part of a look. What others of its transactions write (`written`) is left for the next look."""
+    services = {
+        id_: each
+        for id_, each in state.services.items()
+        if autoscaled(each.value.spec) and each.value.key not in written
+    }
+    tasks = _tasks_of(state, services)
+    transactions: list[Transaction] = []
+    moments: list[float] = []
+    for id_, versioned in sorted(services.items()):
+        stored = state.autoscaling.get(id_)
+        found = assess(versioned.value, tasks[id_], stored.value if stored else None, observed, now)
+        if found.look_at is not None:
+            moments.append(found.look_at)
+        transactions += _transaction(versioned, stored, found, now)
+    return Scaling([*transactions, *_forgotten(state, written)], min(moments, default=None))
+
+
+def _tasks_of(state: ClusterState, services: Collection[ServiceId]) -> Mapping[ServiceId, list[Task]]:
+    tasks: dict[ServiceId, list[Task]] = defaultdict(list)
+    if services:
+        for each in state.tasks.values():
+            if each.value.service in services:
+                tasks[each.value.service].append(each.value)
+    return tasks
+
+
+def _transaction(
+    service: Versioned[Service], stored: Versioned[Autoscaling] | None, found: Assessment, now: float
+) -> Iterator[Transaction]:
+    """What is worth writing: another number, or another recommendation once the last one had time to settle."""
+    spec, before = service.value.spec, stored.value if stored else None
+    compares = (
+        Compare(service.value.key, service.revision),
+        Compare(found.record.key, stored.revision if stored else 0),
+    )
+    if found.wanted == found.current:
+        if before is None or (_last(before) != _last(found.record) and now >= before.levels[-1].since + SETTLE_S):
+            reason = f"autoscaling of {service.value.id}: {found.recommended} recommended"
+            yield Transaction(compares, (put(found.record.key, found.record),), reason=reason)
+        return
+    scaling = autoscaled(spec)
+    assert scaling is not None
+    change = ScaleChange(at=now, before=found.current, after=found.wanted, why=found.why)
+    moves = (*found.record.moves, (now, found.wanted - found.current))
+    record = found.record.model_copy(
+        update={
+            "moves": recent_moves(scaling, moves, now),
+            "changes": (*found.record.changes, change)[-CHANGES_KEPT_MAX:],
+        }
+    )
+    scaled = service.value.model_copy(update={"spec": spec.model_copy(update={"replicas": found.wanted})})
+    reason = f"autoscaling of {service.value.id} from {found.current} to {found.wanted}: {found.why}"
+    yield Transaction(compares, (put(scaled.key, scaled), put(record.key, record)), reason=reason)
+
+
+def _last(record: Autoscaling) -> tuple[int, int]:
+    return record.levels[-1].low, record.levels[-1].high
+
+
+def _forgotten(state: ClusterState, written: Collection[str]) -> Iterable[Transaction]:
+    """Records of services that are gone, or no longer scaled by themselves."""
+    for id_, stored in sorted(state.autoscaling.items()):
+        service = state.services.get(id_)
+        if SERVICES + id_ in written or (service is not None and autoscaled(service.value.spec)):
+            continue
+        compares = (
+            Compare(SERVICES + id_, service.revision if service else 0),
+            Compare(stored.value.key, stored.revision),
+        )
+        yield Transaction(compares, (Delete(AUTOSCALING + id_),), reason=f"{id_} is not autoscaled any more")
