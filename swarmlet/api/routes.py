@@ -30,7 +30,7 @@ from swarmlet.controllers import stacks
 from swarmlet.controllers.stack_errors import UnknownService, UnknownStack
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import Given, Source, Unbuilt, parse_stack
-from swarmlet.model.ids import ServiceId, StackName, TaskId
+from swarmlet.model.ids import ServiceId, StackName, TaskId, service_id
 from swarmlet.model.objects import SERVICES, Desired, NodeStatus
 from swarmlet.model.observed import Liveness
 from swarmlet.model.state import ClusterState
@@ -222,7 +222,16 @@ async def deploy_stack(request: web.Request) -> web.Response:
     revision, transaction = await commit(request, lambda state: stacks.deploy(state, parsed.spec, time.time()))
     changed = [op.key.removeprefix(SERVICES) for op in transaction.operations if op.key.startswith(SERVICES)]
     warnings = [str(warning) for warning in parsed.warnings]
-    reply = DeployReply(revision=revision, changed=changed, warnings=warnings, unbuilt=dict(parsed.unbuilt))
+    reply = DeployReply(
+        revision=revision,
+        changed=changed,
+        warnings=warnings,
+        unbuilt=dict(parsed.unbuilt),
+        revisions={
+            service_id(StackName(parsed.spec.name), name): each.template.revision()
+            for name, each in sorted(parsed.spec.services.items())
+        },
+    )
     return answer(reply, revision)
 
 

@@ -104,6 +104,28 @@ class PortView(Schema):
     host_address: str = ""
 
 
+class RolloutView(Schema):
+    """The present rollout of a service, or its last one."""
+
+    number: int
+    """Of the revision that it brings: see the service's history."""
+    revision: str
+    state: str
+    """`running`, `paused` or `done`."""
+    begun_at: float
+    rollback: bool = False
+    undoes: str = ""
+    """A rollback's: the revision that it takes back."""
+    reason: str = ""
+    """Why it was begun (a rollback), or why it is paused."""
+    canary_percent: int | None = None
+    """The step that it is at."""
+    waits: bool = False
+    """Nothing goes on until somebody resumes it."""
+    goes_back: bool = False
+    """When its new tasks fail, the service goes back to an earlier revision by itself."""
+
+
 class ServiceView(Schema):
     id: str
     stack: str
@@ -120,6 +142,8 @@ class ServiceView(Schema):
     state: ServiceState
     problem: str = ""
     per_node: dict[str, str] = Field(default_factory=dict)
+    rollout: RolloutView | None = None
+    """Null for the moment between a deploy and the leader's first look at it."""
 
 
 class TaskView(Schema):
@@ -190,6 +214,8 @@ class DeployReply(Schema):
     warnings: list[str] = Field(default_factory=list)
     unbuilt: dict[str, str] = Field(default_factory=dict)
     """Images that somebody has to build, by service."""
+    revisions: dict[str, str] = Field(default_factory=dict)
+    """What each service of the stack is to become, by service id."""
 
 
 class ScaleRequest(Schema):

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from swarmlet.api.rollout_views import rollout_view
 from swarmlet.api.schema import (
     DrainView,
     NodeView,
@@ -21,6 +22,7 @@ from swarmlet.controllers.node_views import node_view
 from swarmlet.model.ids import NodeId, ServiceId, StackName
 from swarmlet.model.objects import Desired, Drain, NodeStatus, Service, Task
 from swarmlet.model.observed import Liveness, ObservedState, Phase, ServiceProblem, TaskStatus
+from swarmlet.model.revisions import RolloutState
 from swarmlet.model.spec import Mode
 from swarmlet.model.state import ClusterState
 
@@ -158,7 +160,9 @@ def service_view(moment: Moment, service: Service, tasks: list[Task]) -> Service
     outdated = len(running) - len(current)
     placement = moment.problem(service.id)
     trouble = placement.message if placement else _trouble(moment, current)
-    if len(fulfilled) == wanted == len(current) and not outdated:
+    rollout = rollout_view(moment.state, service)
+    is_done = rollout is None or rollout.state == RolloutState.DONE
+    if len(fulfilled) == wanted == len(current) and not outdated and is_done:
         state, trouble = ServiceState.CONVERGED, ""
     else:
         state = ServiceState.STUCK if trouble and _hopeless(moment, current, placement) else ServiceState.PROGRESSING
@@ -180,6 +184,7 @@ def service_view(moment: Moment, service: Service, tasks: list[Task]) -> Service
         state=state,
         problem=trouble,
         per_node=placement.per_node if placement else {},
+        rollout=rollout,
     )
 
 

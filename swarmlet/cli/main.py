@@ -21,7 +21,7 @@ from swarmlet.api.schema import (
     TaskView,
     WriteReply,
 )
-from swarmlet.cli import deploying, following, keyring, recovery
+from swarmlet.cli import deploying, following, keyring, recovery, rollouts
 from swarmlet.cli.checking import compose_app
 from swarmlet.cli.client import Client
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
@@ -40,6 +40,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 config_app = typer.Typer(no_args_is_help=True, help="Check a configuration file, or print one with every key.")
 app.add_typer(config_app, name="config")
 recovery.add_commands(app)
+rollouts.add_commands(app)
 app.add_typer(kv_app, name="kv")
 app.command("nodes")(nodes)
 app.add_typer(node_app, name="node")

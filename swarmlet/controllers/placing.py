@@ -86,6 +86,7 @@ def fill(view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, *, besid
                     break  # where one of them does not fit, its equals do not fit either
     unplaced = len(openings) - len(created) - len(plan.unmarked) * beside
     if unplaced:
+        plan.waits_because = "there is no room for new tasks"
         _report(view, plan, refused, unplaced, beside)
     return created
 

@@ -20,7 +20,8 @@ from swarmlet.controllers.membership import NodeRecord, node_records, unseen_unt
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
 from swarmlet.controllers.placing import Creation, capacity_of, describe, fill
 from swarmlet.controllers.retention import clear_removed, expire
-from swarmlet.controllers.service_plan import ServicePlan, plan_service
+from swarmlet.controllers.revisions import clear
+from swarmlet.controllers.service_plan import ServicePlan, conclude, plan_service
 from swarmlet.controllers.steps import Step, pack
 from swarmlet.controllers.view import ClusterView
 from swarmlet.model.ids import NodeId, ServiceId
@@ -93,6 +94,7 @@ def _decide(view: ClusterView) -> list[_Decisions]:
         for id_, plan in plans.items():
             creations[id_] += fill(view, plan, ledger, beside=beside)
     for id_, plan in plans.items():
+        conclude(plan)
         expire(view, plan, {creation.key for creation in creations[id_]})
     living = [_Decisions(id_, list(plan.fates.values()), plan, creations[id_]) for id_, plan in plans.items()]
     return living + [_Decisions(id_, clear_removed(view, id_)) for id_ in sorted(set(view.tasks) - set(plans))]
@@ -106,8 +108,18 @@ def _transactions(view: ClusterView, decisions: Iterable[_Decisions]) -> list[Tr
         joined, alone, surplus = _steps(view, each)
         with_nodes += joined
         reason = _reason(each)
+        progress = each.plan.progress if each.plan else None
+        of_rollout = progress.step() if progress else None
+        if progress and of_rollout and not progress.rolls_back:
+            # What a rollout comes to is known before its tasks move.
+            reason = f"{progress.describe()}; {reason}" if alone else progress.describe()
+            alone.insert(0, of_rollout)
         of_services += pack(alone, reason)
-        of_services += pack(surplus, reason, _survivors(view, each))
+        of_services += pack(surplus, _reason(each), _survivors(view, each))
+        if progress and of_rollout and progress.rolls_back:
+            # A service changes only after what compares it.
+            of_services += pack([of_rollout], progress.describe())
+    of_services += pack(clear(view.state), "forget the revisions of removed services")
     # The nodes' own objects come last: what compares them must be applied before they change.
     with_nodes += [Step((record.compare,), (put(record.node.key, record.node),)) for record in changed]
     return pack(with_nodes, _node_reason(changed)) + of_services

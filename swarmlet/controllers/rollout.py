@@ -1,61 +1,96 @@
-"""Rollout, start-first: a new task is started beside the old one, which stops when the new one is ready.
+"""The moves of a rollout: which old tasks stop, and whose turn it is.
 
-Rules: at most `surge` seats hold more than one task; an old task stops only because the new one of its own
-seat is ready (or has ended, where the old one serves nobody either), so a rollout never costs a ready seat; a
-new task that does not become ready leaves the old one serving, and the rollout waits. When a newer revision
-arrives midway, the unfinished tasks of the one in between stop first; of several old tasks in a seat the
-youngest ready one is kept. Seats are what counts, not tasks in all: a seat that can't be filled, or whose task
-keeps failing, does not hold up the others.
+Rules:
+- Start-first: a new task starts beside the old one of its seat, which stops when the new one has stood its trial (or
+  has ended, where the old one serves nobody either). So a rollout never costs a ready seat. At most `surge` seats hold
+  more than one task.
+- Stop-first: a seat's old task stops, within the disruption budget, then its seat is empty and gets a new one.
+- Blue-green: every seat gets its new task; when all have stood their trial, all old ones stop.
+- No more than `at_once` seats are in transition: their new task is not there yet, or has not stood its trial and the
+  delay after it. So a new task that does not become ready holds the rollout up, and the old ones serve on.
+- When a newer revision arrives midway, the unfinished tasks of the one in between stop first; of several old tasks in
+  a seat the youngest ready one is kept.
 """
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
+from swarmlet.controllers.budget import Budget
 from swarmlet.controllers.fates import Fate
 from swarmlet.controllers.seats import Seat
-from swarmlet.controllers.view import Standing, TaskView
+from swarmlet.controllers.verdicts import has_stood, trouble
+from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import RevisionHash
-from swarmlet.model.observed import Health, Phase
+from swarmlet.model.revisions import NOBODY
+from swarmlet.model.rollout import Order, UpdatePolicy
 from swarmlet.model.transaction import Compare
 
 
-def surge(wanted: int) -> int:
-    """How many tasks more than wanted a rollout may run at a time: a third, at least one."""
-    return max(1, math.ceil(wanted / 3))
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How the rollout goes on from here: its policy, and what is stored of it, made one."""
+
+    revision: RevisionHash
+    policy: UpdatePolicy
+    wanted: int
+    at_once: int
+    surge: int
+    held: bool = False
+    """Nothing new is begun."""
+    new_max: int | None = None
+    """So many seats may have a task of the new revision for now."""
+    blue_green: bool = False
+    serving: RevisionHash = NOBODY
+    """Blue-green: whose tasks have the traffic."""
+
+    @property
+    def switched(self) -> bool:
+        return self.serving == self.revision
+
+    @property
+    def stop_first(self) -> bool:
+        return self.policy.order is Order.STOP_FIRST and not self.blue_green
 
 
-def stops(seats: Iterable[Seat], revision: RevisionHash, wanted: int, service: Compare) -> list[Fate]:
+def stops(view: ClusterView, seats: Collection[Seat], course: Course, service: Compare) -> list[Fate]:
     """The tasks that the rollout no longer needs. Seats are left as they are; the caller takes the tasks out."""
     fates: list[Fate] = []
     beside: list[TaskView] = []
     for seat in seats:
-        seat_fates = list(_stops_in(seat, revision, service))
+        seat_fates = list(_stops_in(view, seat, course, service))
         stopped = {fate.view.id for fate in seat_fates}
         fates += seat_fates
-        staying = [view for view in seat if view.id not in stopped]
-        kept = _keeper([view for view in seat.formers if view.id not in stopped]) or seat.current
-        beside += [view for view in staying if view is not kept]
-    return fates + _above_surge(beside, len(beside) - surge(wanted), service)
+        staying = [each for each in seat if each.id not in stopped]
+        kept = _keeper([each for each in seat.formers if each.id not in stopped], course) or seat.current
+        beside += [each for each in staying if each is not kept]
+    return fates + _above_surge(beside, len(beside) - course.surge, service)
 
 
-def _stops_in(seat: Seat, revision: RevisionHash, service: Compare) -> Iterator[Fate]:
-    current = seat.current
-    if current is not None and any(replaces(current, former) for former in seat.formers):
-        for former in seat.formers:
-            reason = former.leaves or f"replaced by revision {revision}"
+def _stops_in(view: ClusterView, seat: Seat, course: Course, service: Compare) -> Iterator[Fate]:
+    current, formers = seat.current, seat.formers
+    if course.blue_green:
+        outdated = [former for former in formers if former.task.revision != course.revision]
+        formers = [former for former in formers if former not in outdated]
+        for former in outdated if course.switched else ():
+            yield Fate(former, f"replaced by revision {course.revision}", (service,))
+    if current is not None and any(replaces(view, current, former, course) for former in formers):
+        for former in formers:
+            reason = former.leaves or f"replaced by revision {course.revision}"
             yield Fate(former, reason, (service, current.compare))
         return
-    keeper = _keeper(seat.formers)
+    if course.blue_green and course.switched:
+        return
+    keeper = _keeper(seat.formers, course)
     for former in seat.formers:
         if keeper is None or former is keeper:
             continue
         if former.standing is Standing.UNKNOWN and keeper.standing is not Standing.READY:
             continue  # its node has not spoken yet: it may be the one that serves
-        yield Fate(former, f"superseded by revision {revision}", (service, keeper.compare))
+        yield Fate(former, f"superseded by revision {course.revision}", (service, keeper.compare))
 
 
-def replaces(current: TaskView, former: TaskView) -> bool:
-    if current.standing is Standing.READY:
+def replaces(view: ClusterView, current: TaskView, former: TaskView, course: Course) -> bool:
+    if has_stood(view, current, course.policy.monitor_s):
         return True
     if current.standing is not Standing.ENDED:
         return False
@@ -63,8 +98,10 @@ def replaces(current: TaskView, former: TaskView) -> bool:
     return former.standing is Standing.ENDED or (current.succeeded and former.standing is Standing.UNREADY)
 
 
-def _keeper(formers: list[TaskView]) -> TaskView | None:
-    """The youngest that is ready; else the oldest, which once served."""
+def _keeper(formers: list[TaskView], course: Course) -> TaskView | None:
+    """One that has the traffic; else the youngest that is ready; else the oldest, which once served."""
+    if course.blue_green:
+        formers = [former for former in formers if former.task.revision == course.serving] or formers
     ready = [former for former in formers if former.standing is Standing.READY]
     if ready:
         return ready[-1]
@@ -78,15 +115,67 @@ def _above_surge(beside: list[TaskView], excess: int, service: Compare) -> list[
     return [Fate(view, reason, (service,)) for view in beside[: max(excess, 0)]]
 
 
-def room(seats: Iterable[Seat], wanted: int) -> int:
+def makes_room(view: ClusterView, seats: Collection[Seat], course: Course, budget: Budget) -> list[TaskView]:
+    """Stop-first: the old tasks that stop for their successors, those that serve least first."""
+    if course.held or not course.stop_first:
+        return []
+    chosen: list[TaskView] = []
+    for seat in _turns(view, seats, course, seats):
+        if not budget.take(seat.best):
+            break
+        chosen += seat.formers
+    return chosen
+
+
+def next_seats(view: ClusterView, seats: Collection[Seat], course: Course, among: Collection[Seat]) -> list[Seat]:
+    """Start-first: the seats whose turn it is to get a new task beside the old one."""
+    return [] if course.held or course.stop_first else _turns(view, seats, course, among)
+
+
+def room(seats: Collection[Seat], course: Course) -> int:
     """How many more tasks may start beside others."""
-    return surge(wanted) - sum(len(seat) - 1 for seat in seats)
+    return course.surge - sum(len(seat) - 1 for seat in seats)
 
 
-def next_seats(seats: Iterable[Seat], room: int) -> list[Seat]:
+def _turns(view: ClusterView, seats: Collection[Seat], course: Course, among: Collection[Seat]) -> list[Seat]:
     """The seats whose turn it is: those that serve least first, then in order."""
-    waiting = sorted((seat for seat in seats if not seat.currents), key=lambda seat: (seat.best.standing, seat.key))
-    return waiting[: max(room, 0)]
+    free = course.wanted if course.blue_green else course.at_once - in_transition(view, seats, course)
+    if not course.stop_first:
+        free = min(free, room(seats, course))
+    if course.new_max is not None:
+        free = min(free, course.new_max - sum(bool(seat.currents) for seat in seats) - missing(seats, course))
+    waiting = sorted((seat for seat in among if not seat.currents), key=lambda seat: (seat.best.standing, seat.key))
+    return waiting[: max(free, 0)]
+
+
+def in_transition(view: ClusterView, seats: Collection[Seat], course: Course) -> int:
+    trial_s = course.policy.monitor_s + course.policy.delay_s
+    unsettled = sum(seat.current is not None and not _is_settled(view, seat, trial_s) for seat in seats)
+    return unsettled + (missing(seats, course) if course.stop_first else 0)
+
+
+def missing(seats: Collection[Seat], course: Course) -> int:
+    return max(0, course.wanted - len(seats))
+
+
+def is_complete(view: ClusterView, seats: Collection[Seat], course: Course) -> bool:
+    """Every seat is held by a new task that has stood its trial, or has done its work, and by nobody else."""
+    return len(seats) >= course.wanted and all(
+        not seat.formers and _is_settled(view, seat, course.policy.monitor_s) for seat in seats
+    )
+
+
+def is_ready_to_switch(view: ClusterView, seats: Collection[Seat], course: Course) -> bool:
+    return len(seats) >= course.wanted and all(_is_settled(view, seat, course.policy.monitor_s) for seat in seats)
+
+
+def settled_count(view: ClusterView, seats: Collection[Seat], course: Course) -> int:
+    return sum(_is_settled(view, seat, course.policy.monitor_s) for seat in seats)
+
+
+def _is_settled(view: ClusterView, seat: Seat, trial_s: float) -> bool:
+    current = seat.current
+    return current is not None and (current.succeeded or has_stood(view, current, trial_s))
 
 
 def stuck(seats: Iterable[Seat]) -> list[tuple[TaskView, str]]:
@@ -94,18 +183,5 @@ def stuck(seats: Iterable[Seat]) -> list[tuple[TaskView, str]]:
     return [
         (seat.current, why)
         for seat in seats
-        if seat.formers and seat.current is not None and (why := _trouble(seat.current))
+        if seat.formers and seat.current is not None and (why := trouble(seat.current))
     ]
-
-
-def _trouble(view: TaskView) -> str:
-    status = view.status
-    if status is None:
-        return ""
-    if status.phase is Phase.EXITED:
-        return f"ended with exit status {status.exit_code}"
-    if status.phase is Phase.BACKOFF or status.health is Health.UNHEALTHY or status.restarts:
-        return status.message or ("is unhealthy" if status.health is Health.UNHEALTHY else "keeps ending")
-    if status.phase is Phase.PENDING:
-        return status.message
-    return ""

@@ -1,18 +1,21 @@
 """What one service needs: which of its tasks have to stop, and which seats wait for a task.
 
 Read top to bottom, the rules take effect in this order: lost tasks are given up; a seat has one current task;
-seats above the wanted number are cleared, the least valuable first; the rollout moves on (see `rollout`); tasks leave
-their nodes (see `relocation`); empty seats open at once, seats with a former task as the surge allows, those that leave
-first. Who goes where is for `placing`.
+seats above the wanted number are cleared, the least valuable first; the rollout is judged and moves on (see
+`rollout_progress` and `rollout`); tasks leave their nodes (see `relocation`); empty seats open at once, seats with a
+former task as the surge allows, those that leave first. Who goes where is for `placing`.
 """
 
 import heapq
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from swarmlet.controllers import relocation, rollout
+from swarmlet.controllers.budget import Budget
 from swarmlet.controllers.fates import NODE_LEFT, NODE_LOST, SCALED_DOWN, Fate
+from swarmlet.controllers.rollout import Course
+from swarmlet.controllers.rollout_progress import Progress
 from swarmlet.controllers.seats import NO_NODE, Seat, SeatKey, seat_key, seats_of
 from swarmlet.controllers.start_order import waits_for
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
@@ -49,6 +52,7 @@ class ServicePlan:
     wanted: int
     newest: dict[SeatKey, TaskView]
     """Per seat the youngest task that is on record, running or not."""
+    progress: Progress
     fates: dict[TaskId, Fate] = field(default_factory=dict)
     surplus: set[TaskId] = field(default_factory=set)
     """Those of the fates that are right only as long as the others stay."""
@@ -57,6 +61,8 @@ class ServicePlan:
     """Tasks that stay although they were marked to leave: the node that they were to go to refuses them."""
     messages: list[str] = field(default_factory=list)
     per_node: dict[str, str] = field(default_factory=dict)
+    waits_because: str = ""
+    """Why something that is due can't be done."""
 
     @property
     def compare(self) -> Compare:
@@ -83,18 +89,39 @@ def plan_service(view: ClusterView, versioned: Versioned[Service]) -> ServicePla
     _one_current_per_seat(plan)
     if not plan.is_global:
         _clear_surplus_seats(plan)
-    for fate in rollout.stops(plan.seats.values(), plan.service.revision, plan.wanted, plan.compare):
+    _move_on(view, plan)
+    return plan
+
+
+def _move_on(view: ClusterView, plan: ServicePlan) -> None:
+    """The rollout, and the seats that are to be filled."""
+    progress = plan.progress
+    progress.judge(plan.seats.values())
+    if progress.rolls_back is not None:
+        return
+    course = progress.course(plan.seats.values())
+    for fate in rollout.stops(view, plan.seats.values(), course, plan.compare):
         plan.fates[fate.view.id] = fate
     plan.seats_with_fates_done()
+    _make_room(view, plan, course)
     _let_leave(view, plan)
     waiting = waits_for(view, plan.service)
     if waiting:
         plan.messages.append(waiting)
     else:
-        successors = _successors(plan)
-        plan.openings = _empty_seats(view, plan) + successors + _rollout_seats(view, plan, len(successors))
+        successors = _successors(plan, course)
+        plan.openings = _empty_seats(view, plan, course) + successors
+        plan.openings += _rollout_seats(view, plan, course, len(successors))
+    progress.finish(plan.seats.values(), course)
     _report_stuck_rollout(view, plan)
-    return plan
+
+
+def conclude(plan: ServicePlan) -> None:
+    """After placing: what could not be placed may have waited for too long. To be called once."""
+    if plan.waits_because and plan.progress.rolls_back is None:
+        plan.progress.judge_waiting(plan.waits_because)
+    if plan.progress.message:
+        plan.messages.append(plan.progress.message)
 
 
 def _start(view: ClusterView, versioned: Versioned[Service]) -> ServicePlan:
@@ -103,12 +130,14 @@ def _start(view: ClusterView, versioned: Versioned[Service]) -> ServicePlan:
     running = [each for each in everyone if each.runs]
     lost = [each for each in running if _is_lost(each, mode)]
     lost_ids = {each.id for each in lost}
+    wanted = len(view.hosts_of(service)) if mode is Mode.GLOBAL else service.spec.replicas
     plan = ServicePlan(
         service=service,
         revision=versioned.revision,
         seats=seats_of((each for each in running if each.id not in lost_ids), mode, service.revision),
-        wanted=len(view.hosts_of(service)) if mode is Mode.GLOBAL else service.spec.replicas,
+        wanted=wanted,
         newest={seat_key(each.task, mode): each for each in everyone},
+        progress=Progress.of(view, versioned, wanted),
     )
     for each in lost:
         left = each.node is not None and each.node.node.status is NodeStatus.LEFT
@@ -168,14 +197,34 @@ def _least_valuable(seats: Collection[Seat], count: int) -> list[Seat]:
     return chosen
 
 
-def _empty_seats(view: ClusterView, plan: ServicePlan) -> list[Opening]:
+def _empty_seats(view: ClusterView, plan: ServicePlan, course: Course) -> list[Opening]:
+    def is_free(key: SeatKey) -> bool:
+        last = plan.newest.get(key)
+        if key in plan.seats or relocation.is_held(view, plan.service, last):
+            return False
+        # Stop-first: the one before is gone for good before the next one starts.
+        return last is None or not course.stop_first or last.is_gone or view.is_dead(last)
+
     if plan.is_global:
         keys: list[SeatKey] = [(0, record.node.id) for record in view.hosts_of(plan.service) if record.is_alive]
-        return [Opening(key, beside=False) for key in keys if key not in plan.seats]
+        return [Opening(key, beside=False) for key in keys if is_free(key)]
     missing = plan.wanted - len(plan.seats)
-    free = [(slot, NO_NODE) for slot in range(1, plan.wanted + 1) if (slot, NO_NODE) not in plan.seats]
-    free = [key for key in free if not relocation.is_held(view, plan.service, plan.newest.get(key))]
-    return [Opening(key, beside=False) for key in free[:missing]]
+    free = ((slot, NO_NODE) for slot in range(1, plan.wanted + 1) if is_free((slot, NO_NODE)))
+    return [Opening(key, beside=False) for key, _ in zip(free, range(missing), strict=False)]
+
+
+def _make_room(view: ClusterView, plan: ServicePlan, course: Course) -> None:
+    seats = plan.seats.values()
+    budget = Budget.of(plan.service.spec.max_unavailable, seats, plan.wanted)
+    chosen = rollout.makes_room(view, seats, course, budget)
+    for each in chosen:
+        plan.stop(each, f"makes room for revision {plan.service.revision}", plan.compare)
+        # As in a scale-down: right only as long as the others stay.
+        plan.surplus.add(each.id)
+    held_back = course.held or course.new_max is not None
+    if not chosen and course.stop_first and not held_back and any(seat.formers for seat in seats):
+        plan.waits_because = str(budget)
+    plan.seats_with_fates_done()
 
 
 def _let_leave(view: ClusterView, plan: ServicePlan) -> None:
@@ -188,16 +237,16 @@ def _let_leave(view: ClusterView, plan: ServicePlan) -> None:
     plan.seats_with_fates_done()
 
 
-def _successors(plan: ServicePlan) -> list[Opening]:
-    room = rollout.room(plan.seats.values(), plan.wanted)
+def _successors(plan: ServicePlan, course: Course) -> list[Opening]:
+    room = rollout.room(plan.seats.values(), course)
     followed = relocation.to_be_followed(plan.service, plan.seats.values())
     return [Opening(seat.key, beside=True, leaving=task) for seat, task in followed[: max(room, 0)]]
 
 
-def _rollout_seats(view: ClusterView, plan: ServicePlan, taken: int) -> list[Opening]:
+def _rollout_seats(view: ClusterView, plan: ServicePlan, course: Course, taken: int) -> list[Opening]:
     staying = [seat for seat in plan.seats.values() if not relocation.leaving(seat)]
-    room = rollout.room(plan.seats.values(), plan.wanted) - taken
-    openings = [Opening(seat.key, beside=True) for seat in rollout.next_seats(staying, room)]
+    seats = rollout.next_seats(view, plan.seats.values(), replace(course, surge=course.surge - taken), staying)
+    openings = [Opening(seat.key, beside=True) for seat in seats]
     if plan.is_global:
         alive = {record.node.id for record in view.nodes.values() if record.is_alive}
         openings = [opening for opening in openings if opening.node in alive]

@@ -2,6 +2,7 @@
 
 Rules:
 - A task gets new connections while it is desired to run and its own node, alive, publishes an endpoint for it.
+- While a rollout names the revision that has the traffic (blue-green), tasks of no other revision get any.
 - A port's target is read from each task's own template: while a rollout changes a target port, old and new tasks are
   both reached on theirs.
 - A service's ports are those of its spec and of its running tasks: a port of the old revision answers until its last
@@ -19,6 +20,7 @@ from typing import NamedTuple
 from swarmlet.model.ids import NodeId, ServiceId, TaskId
 from swarmlet.model.objects import Desired, Task
 from swarmlet.model.observed import Address, Liveness, ObservedState
+from swarmlet.model.revisions import NOBODY
 from swarmlet.model.state import ClusterState
 
 
@@ -67,7 +69,7 @@ class RouteTable:
     def of(cls, state: ClusterState, observed: ObservedState, local: NodeId) -> "RouteTable":
         tasks: dict[ServiceId, list[Task]] = {}
         for versioned in state.tasks.values():
-            if versioned.value.desired is Desired.RUN:
+            if versioned.value.desired is Desired.RUN and _has_traffic(state, versioned.value):
                 tasks.setdefault(versioned.value.service, []).append(versioned.value)
         routes: dict[PublishedAddress, Route] = {}
         conflicts: list[PortConflict] = []
@@ -79,6 +81,11 @@ class RouteTable:
                 else:
                     routes[published] = Route(service, tuple(_endpoints(running, published, observed, local)))
         return cls(routes, tuple(conflicts))
+
+
+def _has_traffic(state: ClusterState, task: Task) -> bool:
+    rollout = state.rollouts.get(task.service)
+    return rollout is None or rollout.value.serving in (NOBODY, task.revision)
 
 
 def _published(state: ClusterState, service: ServiceId, running: list[Task]) -> list[PublishedAddress]:

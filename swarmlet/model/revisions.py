@@ -17,6 +17,7 @@ HISTORY = "history/"
 HISTORY_MAX = 10
 """Revisions kept a service, besides the last healthy one: each is a whole spec, with its configs and secrets."""
 REASON_CHARS_MAX = 1_000
+NOBODY = RevisionHash("")
 
 
 class RolloutState(StrEnum):
@@ -34,8 +35,10 @@ class Rollout(Frozen):
     begun_at: float
     """Wall time; like all times here."""
     state: RolloutState = RolloutState.RUNNING
+    replicas: int = 0
+    """How many tasks the service was to have when it was begun."""
     rollback: bool = False
-    undoes: RevisionHash = RevisionHash("")
+    undoes: RevisionHash = NOBODY
     """A rollback's: the revision that it takes back."""
     reason: str = ""
     """Why it was begun (a rollback), or why it is paused."""
@@ -45,7 +48,7 @@ class Rollout(Frozen):
     """Canary: how many of the steps are behind it."""
     step_reached_at: float = 0.0
     """Canary: when all tasks of the present step were ready; 0 while they are not."""
-    serving: RevisionHash = RevisionHash("")
+    serving: RevisionHash = NOBODY
     """Blue-green: only tasks of this revision get connections. Empty: all that are ready."""
 
     @property

@@ -84,6 +84,6 @@ class RolloutPolicy(Frozen):
 def surge(policy: RolloutPolicy, wanted: int, *, is_rollback: bool = False) -> int:
     """How many tasks more than wanted a rollout may run at a time."""
     paced = policy.paced(is_rollback)
-    if policy.blue_green and not is_rollback:
+    if policy.blue_green:
         return max(1, wanted)
     return paced.at_once(wanted) if paced.order is Order.START_FIRST else 0

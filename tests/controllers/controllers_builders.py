@@ -12,6 +12,7 @@ from swarmlet.controllers import stacks as stacks_controller
 from swarmlet.model.ids import NodeId, ServiceId, TaskId
 from swarmlet.model.objects import Desired, Task
 from swarmlet.model.observed import Address, Health, Liveness, NodeFacts, ObservedNode, ObservedState, Phase, TaskStatus
+from swarmlet.model.rollout import RolloutPolicy
 from swarmlet.model.spec import (
     DependencyCondition,
     Mode,
@@ -28,6 +29,7 @@ from swarmlet.store import Store, check_transaction
 
 MIB = 1024 * 1024
 START = 1_000_000.0
+AS_USUAL = RolloutPolicy()
 
 
 def a_template(version: str = "1", memory_mib: int = 0, cpus: float = 0, ports: Iterable[int] = ()) -> TaskTemplate:
@@ -44,9 +46,15 @@ def a_service(
     template: TaskTemplate | None = None,
     mode: Mode = Mode.REPLICATED,
     depends_on: dict[str, DependencyCondition] | None = None,
+    rollout: RolloutPolicy = AS_USUAL,
 ) -> ServiceSpec:
     return ServiceSpec(
-        name=name, template=template or a_template(), mode=mode, replicas=replicas, depends_on=depends_on or {}
+        name=name,
+        template=template or a_template(),
+        mode=mode,
+        replicas=replicas,
+        depends_on=depends_on or {},
+        rollout=rollout,
     )
 
 
@@ -82,6 +90,8 @@ class FakeCluster:
     now: float = START
     bad_images: set[str] = field(default_factory=set)
     """Tasks of these never become ready."""
+    restarts_of_bad: int = 1
+    """What their nodes say of how often they were started again."""
     doubted: set[NodeId] = field(default_factory=set)
     """Nodes that no majority of the voters holds for gone, whatever this leader sees."""
     gone: set[NodeId] = field(default_factory=set)
@@ -167,6 +177,9 @@ class FakeCluster:
 
     def publish(self, task: Task, phase: Phase, health: Health = Health.UNKNOWN, **more: object) -> None:
         node = self.nodes[task.node]
+        before = node.tasks.get(task.id)
+        unchanged = before is not None and (before.phase, before.health) == (phase, health)
+        changed_at = before.changed_at if before is not None and unchanged else self.now
         status = TaskStatus.model_validate(
             {
                 "task": task.id,
@@ -174,6 +187,7 @@ class FakeCluster:
                 "revision": task.revision,
                 "phase": phase,
                 "health": health,
+                "changed_at": changed_at,
                 **more,
             }
         )
@@ -207,7 +221,7 @@ class FakeCluster:
         elif phase is None:
             self.publish(task, Phase.STARTING)
         elif task.template.image in self.bad_images:
-            self.publish(task, Phase.BACKOFF, message="exits at once", restarts=1)
+            self.publish(task, Phase.BACKOFF, message="exits at once", restarts=self.restarts_of_bad)
         elif phase is not Phase.EXITED:
             self.publish(task, Phase.RUNNING, Health.HEALTHY)
 

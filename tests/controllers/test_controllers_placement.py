@@ -134,8 +134,7 @@ def test_who_votes_decides_where_a_task_goes_and_moves_none(three: FakeCluster) 
         assert three.commit(transaction)
 
     assert where(three) == ["n3"]
-    three.nodes_act()
-    three.nodes_act()
+    three.settle()
     assert reconcile(three.state, three.observed, three.now, gone=(), voters=(NodeId("n1"),)).transactions == []
 
 

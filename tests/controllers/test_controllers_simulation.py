@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from swarmlet.controllers import stacks
-from swarmlet.controllers.rollout import surge
 from swarmlet.controllers.seats import SeatKey, seat_key
 from swarmlet.model.ids import NodeId, StackName
 from swarmlet.model.objects import Desired, NodeStatus, Task
 from swarmlet.model.observed import Health, Liveness, Phase
+from swarmlet.model.rollout import surge
 from swarmlet.model.spec import Mode
 from swarmlet.model.transaction import Transaction
 
@@ -157,7 +157,7 @@ class ClusterLife(RuleBasedStateMachine):
             running = self.cluster.running(service.value.id)
             if spec.mode is Mode.GLOBAL:
                 running = [task for task in running if task.node not in {node.value.id for node in left}]
-            assert len(running) <= wanted + surge(wanted)
+            assert len(running) <= wanted + surge(spec.rollout, wanted)
 
     def teardown(self) -> None:
         if not hasattr(self, "cluster"):
