@@ -21,6 +21,7 @@ from swarmlet import interpreter
 from swarmlet.api.peer import Peer
 from swarmlet.api.server import make_app, serve
 from swarmlet.config import Config, advertised_address, check_addresses, check_data_dir
+from swarmlet.controllers.autoscaling import autoscaled_on
 from swarmlet.controllers.voters import VoterSettings
 from swarmlet.counting import counters_of
 from swarmlet.dataplane.proxy import Proxy
@@ -192,7 +193,11 @@ class Agent:
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
         )
         self.usage = UsageLoop(
-            runtime, self.node_loop.statuses, lambda: len(self.membership.members()), self.membership.publish_usage
+            runtime,
+            self.node_loop.statuses,
+            lambda: autoscaled_on(self.node_id, self.consensus.replica.state),
+            lambda: len(self.membership.members()),
+            self.membership.publish_usage,
         )
         self.proxy = Proxy(self.node_id, config.proxy.listen_address, self.network.open_relay)
         self.relay = RelayServer(self._local_endpoint)

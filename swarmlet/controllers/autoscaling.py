@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from swarmlet.controllers.scaling_limits import limited, recent_moves, stabilized, window_s, with_level
 from swarmlet.controllers.scaling_proposals import Proposal, ScaledTask, proposals
-from swarmlet.model.autoscale import AUTOSCALING, Autoscale, Autoscaling, Level, ScaleChange
-from swarmlet.model.ids import ServiceId
+from swarmlet.model.autoscale import AUTOSCALING, Autoscale, Autoscaling, Level, PrometheusMetric, ScaleChange
+from swarmlet.model.ids import NodeId, ServiceId, TaskId
 from swarmlet.model.objects import SERVICES, Desired, Service, Task
 from swarmlet.model.observed import ObservedState, Phase
 from swarmlet.model.spec import Mode, ServiceSpec
@@ -56,6 +56,15 @@ class Assessment:
 
 def autoscaled(spec: ServiceSpec) -> Autoscale | None:
     return spec.autoscale if spec.mode is Mode.REPLICATED else None
+
+
+def autoscaled_on(node: NodeId, state: ClusterState) -> dict[TaskId, tuple[PrometheusMetric, ...]]:
+    """The node's tasks of autoscaled services, and the metrics they are to be asked for."""
+    scalings = {id_: autoscaled(each.value.spec) for id_, each in state.services.items()}
+    chosen = {id_: scaling.metrics for id_, scaling in scalings.items() if scaling is not None}
+    if not chosen:
+        return {}
+    return {task.id: chosen[task.service] for task in state.tasks_on(node) if task.service in chosen}
 
 
 def kept_replicas(wanted: ServiceSpec, before: ServiceSpec | None) -> int:

@@ -115,14 +115,14 @@ async def test_a_look_publishes_what_the_runtime_measured() -> None:
     now, published = [0.0], []
     spec = ContainerSpec(ONE, ServiceId("demo.web"), "one", TaskTemplate(image="web:1"))
     await runtime.start(await runtime.create(spec))
-    loop = UsageLoop(runtime, lambda: {ONE: a_status(ONE)}, lambda: 3, published.append, lambda: now[0])
+    loop = UsageLoop(runtime, lambda: {ONE: a_status(ONE)}, dict, lambda: 3, published.append, lambda: now[0])
 
     for at in (0, 5):
         now[0] = at
         runtime.used[ONE] = Used(cpu_s=at * 0.4, memory_bytes=3 * MIB)
-        await loop.look()
+        await loop.look({})
     runtime.unavailable = "the engine is away"
-    await loop.look()
+    await loop.look({})
 
     assert published == [NodeUsage(tasks={ONE: (400, 3072)})]
 
@@ -130,6 +130,6 @@ async def test_a_look_publishes_what_the_runtime_measured() -> None:
 async def test_without_tasks_nothing_is_asked_for() -> None:
     runtime = FakeRuntime()
 
-    await UsageLoop(runtime, dict, lambda: 1, lambda _: None, lambda: 0.0).look()
+    await UsageLoop(runtime, dict, dict, lambda: 1, lambda _: None, lambda: 0.0).look({})
 
     assert runtime.calls == []
