@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from swarmlet.api.peer import Peer
 from swarmlet.api.schema import RaftRole
+from swarmlet.api.usage_metrics import usage_metrics
 from swarmlet.model.observed import Liveness
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -60,6 +61,7 @@ class PeerCollector(Collector):
         for phase, count in sorted(by_phase.items()):
             tasks.add_metric([phase], count)
         yield tasks
+        yield from usage_metrics(self._peer)
         counted = CounterMetricFamily("swarmlet_events", "Internal events by part and name", labels=["part", "name"])
         for part, counters in self._counters().items():
             for name, value in counters.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from swarmlet.api import backup, events, keyring, kv, logs, nodes, rollouts, routes, voters
+from swarmlet.api import backup, events, keyring, kv, logs, nodes, rollouts, routes, scaling, voters
 from swarmlet.api.access import access_middleware
 from swarmlet.api.metrics import Counters, metrics_route
 from swarmlet.api.peer import Peer
@@ -31,6 +31,7 @@ def make_app(peer: Peer, token: str | None, counters: Counters) -> web.Applicati
     app.add_routes(kv.routes)
     app.add_routes(nodes.routes)
     app.add_routes(rollouts.routes)
+    app.add_routes(scaling.routes)
     app.add_routes(voters.routes)
     app.add_routes(backup.routes)
     app.add_routes([metrics_route(peer, counters)])

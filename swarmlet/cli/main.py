@@ -25,6 +25,7 @@ from swarmlet.cli import deploying, following, keyring, recovery, rollouts
 from swarmlet.cli.checking import compose_app
 from swarmlet.cli.client import Client
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
+from swarmlet.cli.explain import explain
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.nodes import node_app, nodes
 from swarmlet.cli.output import Output, OutputOption, age, cpus, megabytes, show_json, show_table
@@ -44,6 +45,7 @@ rollouts.add_commands(app)
 app.add_typer(kv_app, name="kv")
 app.command("nodes")(nodes)
 app.add_typer(node_app, name="node")
+app.command("explain")(explain)
 app.command("top")(top)
 app.command("voters")(voters)
 app.add_typer(keyring.app, name="keyring")

@@ -28,6 +28,8 @@ from swarmlet.model.transaction import Compare, Delete, Transaction, put
 SETTLE_S = 5.0
 """Nodes measure as often; what they say does not arrive at one moment."""
 CHANGES_KEPT_MAX = 20
+WHY_CHARS_MAX = 400
+"""Of what is kept of a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Assessment:
     def why(self) -> str:
         """The proposals that led there, for people."""
         deciding = [each.why for each in self.proposals if each.replicas is not None]
-        return "; ".join([*deciding, *self.reasons])
+        return "; ".join([*deciding, *self.reasons])[:WHY_CHARS_MAX]
 
 
 def autoscaled(spec: ServiceSpec) -> Autoscale | None:

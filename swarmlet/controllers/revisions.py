@@ -7,6 +7,7 @@ whatever its age: without it nothing could be rolled back to. All of it goes whe
 
 from collections.abc import Iterator, Mapping
 
+from swarmlet.controllers.autoscaling import kept_replicas
 from swarmlet.controllers.steps import Step
 from swarmlet.model.ids import RevisionHash, ServiceId
 from swarmlet.model.objects import SERVICES, Service
@@ -99,6 +100,7 @@ def going_back(
     if keep_replicas or (stored is not None and stored.value.replicas != before.spec.replicas):
         # How many there are is no part of a version; what somebody said since the rollout began stays said.
         spec = spec.model_copy(update={"replicas": before.spec.replicas})
+    spec = spec.model_copy(update={"replicas": kept_replicas(spec, before.spec)})
     after = before.model_copy(update={"spec": spec, "revision": target.value.revision})
     rollout = Rollout(
         service=before.id,

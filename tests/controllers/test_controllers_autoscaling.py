@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scaling_builders import LOOK_S, ScaledCluster, a_scaled_stack, by_cpu
 
-from swarmlet.controllers import stacks
+from swarmlet.controllers import rollout_commands, stacks
 from swarmlet.controllers.autoscaling import CHANGES_KEPT_MAX, SETTLE_S
 from swarmlet.controllers.stack_errors import AutoscaledNotScalable
 from swarmlet.model.autoscale import PrometheusMetric, ScalePolicy, ScalingRules
@@ -254,3 +254,16 @@ def test_a_new_leader_after_every_transaction_chooses_the_same_numbers(loads: li
 
     assert troubled.counts == steady.counts
     assert troubled.record.levels == steady.record.levels
+
+
+def test_going_back_to_an_old_revision_keeps_the_number() -> None:
+    cluster = ScaledCluster.with_service(FAST)
+    cluster.deploy(a_scaled_stack(FAST, version="2"))
+    cluster.settle()
+    cluster.live(60, load_milli=300)
+
+    assert cluster.commit(rollout_commands.rollback(cluster.state, APP, None, cluster.now))
+    cluster.settle()
+
+    assert cluster.replicas == 6
+    assert {task.template.image for task in cluster.ready()} == {"web:1"}
