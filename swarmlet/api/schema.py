@@ -161,6 +161,8 @@ class TaskView(Schema):
     ready: bool
     message: str = ""
     restarts: int = 0
+    parked: bool = False
+    """It has failed so often that it is tried again only seldom."""
     exit_code: int | None = None
     created_at: float
     changed_at: float = 0.0

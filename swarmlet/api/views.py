@@ -131,6 +131,7 @@ def task_view(moment: Moment, task: Task) -> TaskView:
         ready=_ready(moment, task),
         message=(status.message if status else "") or task.stop_reason,
         restarts=status.restarts if status else 0,
+        parked=status.parked if status else False,
         exit_code=status.exit_code if status else None,
         created_at=task.created_at,
         changed_at=status.changed_at if status else 0.0,

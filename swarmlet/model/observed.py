@@ -82,19 +82,23 @@ class TaskStatus(Frozen):
     phase: Phase
     health: Health = Health.UNKNOWN
     """HEALTHY when it has run steadily for a moment, where there is nothing to probe it by."""
+    unready: bool = False
+    """It has a readiness probe that does not succeed (yet): it gets no connections for that, and no restart."""
     endpoints: tuple[Endpoint, ...] = ()
-    """Not empty only while the task may get new connections: running, healthy, not told to stop."""
+    """Not empty only while the task may get new connections: running, healthy, ready, not told to stop."""
     message: str = ""
     """Why it is where it is, in words for people; the engine's own words where the engine refused."""
     restarts: int = 0
+    parked: bool = False
+    """It has failed so often that it is tried again only seldom; `message` says why."""
     exit_code: int | None = None
     """Of the last time it ended; None while it never did."""
     changed_at: float = 0.0
-    """Wall time of the last change of phase or health."""
+    """Wall time of the last change of phase, health or readiness."""
 
     @property
     def ready(self) -> bool:
-        return self.phase is Phase.RUNNING and self.health is Health.HEALTHY
+        return self.phase is Phase.RUNNING and self.health is Health.HEALTHY and not self.unready
 
 
 class ServiceProblem(Frozen):

@@ -1,7 +1,6 @@
 """Exponential back-off: the delay doubles from `first_s` to `longest_s` with each attempt in a row.
 
-Pure. No jitter: each task waits for its own failures, so delays are spread already, and people who read
-'again in 0.8 s' can check it.
+Pure, and without jitter: where many would come back at once, it is added by whoever waits (see `restarts`).
 """
 
 from dataclasses import dataclass

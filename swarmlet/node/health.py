@@ -45,11 +45,28 @@ def plan_of(template: TaskTemplate, settings: NodeSettings) -> ProbePlan | None:
     return None
 
 
-class HealthTracker:
-    """The health of one run of a task's container, from its start (or adoption) to its end."""
+def readiness_plan_of(template: TaskTemplate) -> ProbePlan | None:
+    check = template.readiness
+    return ProbePlan(check.probe, check.timeout_s, check) if check is not None else None
 
-    def __init__(self, plan: ProbePlan | None, settings: NodeSettings, now: float, proven: bool = False) -> None:
+
+class HealthTracker:
+    """The health of one run of a task's container, from its start (or adoption) to its end.
+
+    Its readiness, too, where a task has a probe for that (`check` is how messages call it): the same counting, and
+    nobody restarts it for that.
+    """
+
+    def __init__(
+        self,
+        plan: ProbePlan | None,
+        settings: NodeSettings,
+        now: float,
+        proven: bool = False,
+        check: str = "health check",
+    ) -> None:
         self.plan = plan
+        self._check = check
         self.probe_at: float | None = None
         """When the next probe is due; None while one is out, or when none will be."""
         self.steady_at: float | None = None
@@ -76,7 +93,7 @@ class HealthTracker:
             assert isinstance(plan.probe, TcpProbe)
             self.message = f"waiting for port {plan.probe.port} to accept connections"
         else:
-            self.message = "waiting for its health check to succeed"
+            self.message = f"waiting for its {self._check} to succeed"
             self._count_from = now + max(plan.check.start_period_s, plan.check.interval_s)
 
     def stood_the_trial(self, now: float) -> None:
@@ -118,9 +135,9 @@ class HealthTracker:
         if self._failures >= check.retries:
             self.health = Health.UNHEALTHY
             self.healthy_since = None
-            self.message = f"health check failed {self._failures} times in a row: {message}"
+            self.message = f"{self._check} failed {self._failures} times in a row: {message}"
         else:
-            self.message = f"health check failed: {message}"
+            self.message = f"{self._check} failed: {message}"
 
     def _counts(self, check: HealthCheck, now: float) -> bool:
         if self._ever_passed:

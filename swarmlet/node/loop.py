@@ -18,7 +18,7 @@ import structlog
 
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.objects import Task
-from swarmlet.model.observed import TaskStatus
+from swarmlet.model.observed import Health, Phase, TaskStatus
 from swarmlet.node.errors import NoContainerYet, UnknownTask
 from swarmlet.node.images import Images
 from swarmlet.node.inventory import Inventory, Listing
@@ -201,7 +201,7 @@ class NodeLoop:
         if status is None:
             self._statuses.pop(task_id, None)
         else:
-            changed = before is None or (before.phase, before.health) != (status.phase, status.health)
+            changed = before is None or _standing(before) != _standing(status)
             changed_at = self._wall() if before is None or changed else before.changed_at
             status = status.model_copy(update={"changed_at": changed_at})
             self._statuses[task_id] = status
@@ -215,3 +215,7 @@ class NodeLoop:
                     message=status.message,
                 )
         self._publish_out(task_id, status)
+
+
+def _standing(status: TaskStatus) -> tuple[Phase, Health, bool]:
+    return status.phase, status.health, status.unready

@@ -24,7 +24,7 @@ async def run_probe(request: RunProbe, runtime: Runtime, margin_s: float) -> Pro
             verdict, message = await _probe_command(request, request.probe, runtime, margin_s)
         case HttpProbe() | TcpProbe():
             verdict, message = await _probe_endpoint(request, request.probe)
-    return ProbeAnswered(request.run, verdict, message)
+    return ProbeAnswered(request.run, verdict, message, request.readiness)
 
 
 async def _probe_command(

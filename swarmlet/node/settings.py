@@ -17,6 +17,14 @@ MESSAGE_CHARS_MAX = 400
 class NodeSettings:
     restart: Backoff = RESTART
     """Between the end of a container and its next start: a single crash hardly shows, a crash loop costs nothing."""
+    restart_jitter: float = 0.2
+    """So much of the delay, more or less: tasks that fail for one cause (a lost database) don't return as one."""
+    park_after: int = 10
+    """Failed runs in a row, within two minutes at least, after which a task is parked: nothing mends it by itself."""
+    park_hopeless_after: int = 4
+    """The same where the engine refuses the start, or the program can't be run at all (exit status 126 or 127)."""
+    parked_s: float = 1800.0
+    """A parked task is tried again this seldom: it costs nothing, and still comes back when the cause is mended."""
     restart_reset_after_s: float = 600.0
     """After so long in good health an exit counts as the first one again."""
     image: Backoff = IMAGE

@@ -100,6 +100,8 @@ class ProbeAnswered:
     run: int
     verdict: Verdict
     message: str
+    readiness: bool = False
+    """It was the readiness probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class CancelOperation:
 
 @dataclass(frozen=True, slots=True)
 class RunProbe:
-    """Probe once; replaces a probe that is still out."""
+    """Probe once; replaces a probe of the same kind that is still out."""
 
     run: int
     probe: Probe
@@ -171,6 +173,7 @@ class RunProbe:
     endpoint: Endpoint | None
     """Where to connect; None for a command."""
     timeout_s: float
+    readiness: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from swarmlet.model.ids import TaskId
 from swarmlet.model.objects import Desired, Task
 from swarmlet.model.observed import Endpoint
 from swarmlet.model.spec import CommandProbe
-from swarmlet.node.health import HealthTracker, Verdict, plan_of
-from swarmlet.node.restarts import Restarts
+from swarmlet.node.health import HealthTracker, Verdict, plan_of, readiness_plan_of
+from swarmlet.node.restarts import CANT_BE_RUN, Restarts
 from swarmlet.node.settings import NodeSettings
 from swarmlet.node.task_events import (
     Assigned,
@@ -81,9 +81,11 @@ class TaskKnowledge:
         self.unwell = False
         """It is being stopped because its health check failed."""
 
-        self.restarts = Restarts(settings)
+        self.restarts = Restarts(settings, task_id)
         self.health: HealthTracker | None = None
         """Of the present run; None while there is none."""
+        self.readiness: HealthTracker | None = None
+        """Likewise, of a task that has a readiness probe."""
         self.run = 0
         """Numbers the runs, so that a late answer of a probe is known as such."""
 
@@ -131,10 +133,11 @@ class TaskKnowledge:
             self.trouble = self.trouble if self.doubt else ""
 
     def _probe_answered(self, event: ProbeAnswered, now: float) -> None:
-        if event.run != self.run or self.health is None:
+        tracker = self.readiness if event.readiness else self.health
+        if event.run != self.run or tracker is None:
             return
-        self.health.answered(event.verdict, event.message, now)
-        plan = self.health.plan
+        tracker.answered(event.verdict, event.message, now)
+        plan = tracker.plan
         needs_address = plan is not None and not isinstance(plan.probe, CommandProbe)
         if needs_address and event.verdict is Verdict.FAILED and not self.endpoints:
             self.doubt = True
@@ -188,7 +191,7 @@ class TaskKnowledge:
             self.doubt = True  # its name may be taken by a container that an unanswered call has made
         else:
             self.state = ContainerState.EXITED
-        self._count_end(failed=True, why=message, now=now)
+        self._count_end(failed=True, why=message, now=now, hopeless=True)
 
     def _inspected(self, event: Inspected, now: float) -> None:
         assert isinstance(self.busy, Inspect), f"{event} answers nothing"
@@ -266,6 +269,10 @@ class TaskKnowledge:
         self.doubt, self._hinted = self._hinted, False
         if self.task is not None:
             self.health = HealthTracker(plan_of(self.task.template, self._settings), self._settings, now, proven)
+            readiness = readiness_plan_of(self.task.template)
+            self.readiness = (
+                HealthTracker(readiness, self._settings, now, check="readiness check") if readiness else None
+            )
             if target_ports(self.task.template):
                 self.doubt = True  # its addresses are new with each start
 
@@ -276,7 +283,8 @@ class TaskKnowledge:
         why = "ended, nobody saw how" if exit_code is None else f"exited with status {exit_code}"
         if self.unwell and self.health is not None:
             why = self.health.message
-        self._count_end(failed=self.unwell or exit_code != 0, why=why, now=now)
+        cant_be_run = exit_code in CANT_BE_RUN
+        self._count_end(failed=self.unwell or exit_code != 0, why=why, now=now, hopeless=cant_be_run)
 
     def _vanished(self, now: float) -> None:
         had_run = self.state is ContainerState.RUNNING or self.start_uncertain
@@ -287,12 +295,14 @@ class TaskKnowledge:
         if had_run:
             self._count_end(failed=True, why="its container is gone", now=now)
 
-    def _count_end(self, failed: bool, why: str, now: float) -> None:
+    def _count_end(self, failed: bool, why: str, now: float, *, hopeless: bool = False) -> None:
         healthy_for_s = self.health.healthy_for_s(now) if self.health else 0.0
         self._proven = self.health is not None and now - self._running_since >= self._settings.steady_s
         self.health = None
+        self.readiness = None
         self.unwell = False
         self.stop_returned = False
         self.endpoints = ()
         if self.wanted is Wanted.RUN and self.task is not None:
-            self.restarts.ended(self.task.template.restart, failed, healthy_for_s, why, now)
+            policy = self.task.template.restart
+            self.restarts.ended(policy, failed, healthy_for_s, why, now, hopeless=hopeless)

@@ -8,8 +8,8 @@ from there: adoption is no case of its own.
 Rules:
 1. At most one operation is out. While its outcome is uncertain, look before acting.
 2. An engine that is away leaves phase, health and endpoints as they are.
-3. Endpoints are published only while the task runs, is healthy and is wanted; and a container is stopped no sooner
-   than `drain_s` after they were withdrawn, so that proxies everywhere let go first.
+3. Endpoints are published only while the task runs, is healthy and ready, and is wanted; and a container is stopped no
+   sooner than `drain_s` after they were withdrawn, so that proxies everywhere let go first.
 4. The same container is started again in place; a new one is made only when there is none.
 5. A container is named after its task, so an engine holds at most one for it.
 6. Without a task object a container is an orphan: stopped and removed, and nothing is published of it.
@@ -18,6 +18,7 @@ Rules:
 from swarmlet.model.ids import TaskId
 from swarmlet.model.observed import Health, Phase, TaskStatus
 from swarmlet.model.spec import CommandProbe, TaskTemplate
+from swarmlet.node.health import HealthTracker
 from swarmlet.node.settings import MESSAGE_CHARS_MAX, NodeSettings
 from swarmlet.node.task_events import (
     CancelOperation,
@@ -83,7 +84,7 @@ class TaskMachine:
         if known.busy is None and not self._waits_until(known.retry_at, now):
             known.retry_at = None
             self._choose(now)
-        self._advance_probe(now)
+        self._advance_probes(now)
 
     def _choose(self, now: float) -> None:
         known = self._known
@@ -134,26 +135,35 @@ class TaskMachine:
         else:
             self.finished = True
 
-    def _advance_probe(self, now: float) -> None:
+    def _advance_probes(self, now: float) -> None:
         known = self._known
-        health = known.health
+        health, readiness = known.health, known.readiness
         if health is None or known.wanted is not Wanted.RUN:
             return
         if health.steady_at is not None and not self._waits_until(health.steady_at, now):
             health.stood_the_trial(now)
-        if health.plan is None or health.probe_at is None:
+        self._advance_probe(health, now)
+        if readiness is not None:
+            self._advance_probe(readiness, now)
+
+    def _advance_probe(self, tracker: HealthTracker, now: float) -> None:
+        known = self._known
+        if tracker.plan is None or tracker.probe_at is None:
             return
-        plan, endpoint = health.plan, None
+        plan, endpoint = tracker.plan, None
         if not isinstance(plan.probe, CommandProbe):
             port = plan.probe.port
             endpoint = next((found for found in known.endpoints if found.target_port == port), None)
             if endpoint is None and (known.doubt or isinstance(known.busy, Inspect)):
                 return  # its addresses are being asked for
-        if known.unwell or self._waits_until(health.probe_at, now):
+        if known.unwell or self._waits_until(tracker.probe_at, now):
             return
         assert known.container is not None
-        health.probe_sent()
-        self._effects.append(RunProbe(known.run, plan.probe, known.container, endpoint, plan.timeout_s))
+        tracker.probe_sent()
+        is_readiness = tracker is known.readiness
+        self._effects.append(
+            RunProbe(known.run, plan.probe, known.container, endpoint, plan.timeout_s, readiness=is_readiness)
+        )
 
     def _begin(self, operation: OperationEffect) -> None:
         known = self._known
@@ -187,17 +197,24 @@ class TaskMachine:
             return None
         phase = self._phase()
         health = known.health.health if phase is Phase.RUNNING and known.health else Health.UNKNOWN
+        unready = phase is Phase.RUNNING and self._is_unready()
         return TaskStatus(
             task=self.task_id,
             service=known.task.service,
             revision=known.task.revision,
             phase=phase,
             health=health,
-            endpoints=known.endpoints if health is Health.HEALTHY else (),
+            unready=unready,
+            endpoints=known.endpoints if health is Health.HEALTHY and not unready else (),
             message=" ".join(self._message(phase).split())[:MESSAGE_CHARS_MAX],
             restarts=known.restarts.count,
+            parked=phase is Phase.BACKOFF and known.restarts.parked,
             exit_code=known.exit_code,
         )
+
+    def _is_unready(self) -> bool:
+        readiness = self._known.readiness
+        return readiness is not None and readiness.health is not Health.HEALTHY
 
     def _phase(self) -> Phase:
         known = self._known
@@ -223,4 +240,5 @@ class TaskMachine:
             return (known.task.stop_reason if known.task else "") or "no longer assigned to this node"
         if phase in (Phase.BACKOFF, Phase.EXITED):
             return known.restarts.message
-        return known.health.message if known.health else ""
+        messages = [tracker.message for tracker in (known.health, known.readiness) if tracker is not None]
+        return next((message for message in messages if message), "")

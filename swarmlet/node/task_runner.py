@@ -80,7 +80,8 @@ class TaskRunner:
         self._around = around
         self._machine = TaskMachine(task_id, around.settings, drain_s, absent)
         self._operation: asyncio.Task[None] | None = None
-        self._probe: asyncio.Task[None] | None = None
+        self._probes: dict[bool, asyncio.Task[None]] = {}
+        """Those that are out: of health, and of readiness (True)."""
         self._stepping = False
         self._stepped = asyncio.Event()
 
@@ -122,24 +123,24 @@ class TaskRunner:
             case Publish():
                 self._around.publish(task_id, effect.status)
             case RunProbe():
-                if self._probe is not None:
-                    self._probe.cancel()
-                self._probe = group.create_task(self._run_probe(effect))
+                if (former := self._probes.get(effect.readiness)) is not None:
+                    former.cancel()
+                self._probes[effect.readiness] = group.create_task(self._run_probe(effect))
             case CancelOperation():
                 assert self._operation is not None
                 self._operation.cancel()
                 self._operation = None
             case Finished():
-                if self._probe is not None:
-                    self._probe.cancel()
+                for probe in self._probes.values():
+                    probe.cancel()
                 self._around.finished(task_id)
             case _:
                 self._operation = group.create_task(self._perform(effect))
 
     async def _run_probe(self, request: RunProbe) -> None:
         answer = await run_probe(request, self._around.runtime, self._around.settings.query_timeout_s)
-        if self._probe is asyncio.current_task():
-            self._probe = None
+        if self._probes.get(request.readiness) is asyncio.current_task():
+            del self._probes[request.readiness]
             self.feed(answer)
 
     async def _perform(self, operation: OperationEffect) -> None:

@@ -223,8 +223,7 @@ def identity_labels(cluster: str, node: NodeId, spec: ContainerSpec) -> dict[str
 def target_ports(template: TaskTemplate) -> tuple[int, ...]:
     """The ports that the container itself listens on, each once: declared, then probed and scraped."""
     declared = [port.target for port in template.ports]
-    probe = template.health_check.probe if template.health_check else None
-    if probe is not None and probe.kind != "command":
-        declared.append(probe.port)
+    checks = (template.health_check, template.readiness)
+    declared += [check.probe.port for check in checks if check is not None and check.probe.kind != "command"]
     declared += template.scraped_ports
     return tuple(dict.fromkeys(declared))

@@ -47,8 +47,8 @@ from swarmlet.node.task_machine import TaskMachine
 from swarmlet.runtime.interface import Container, ContainerId, ContainerState, target_ports
 
 NODE = NodeId("node-1")
-SETTINGS = NodeSettings(steady_s=0.0)
-"""A task that nothing probes is ready at once; its trial has tests of its own."""
+SETTINGS = NodeSettings(steady_s=0.0, restart_jitter=0.0)
+"""A task that nothing probes is ready at once, and restarts come when they are due: both have tests of their own."""
 ALWAYS = RestartPolicy()
 NEVER = RestartPolicy(condition=RestartCondition.NEVER)
 ON_FAILURE = RestartPolicy(condition=RestartCondition.ON_FAILURE)
@@ -106,6 +106,7 @@ class Bench:
     """What the engine really has."""
     operation: OperationEffect | None = None
     probe: RunProbe | None = None
+    readiness_probe: RunProbe | None = None
     statuses: list[TaskStatus | None] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     effects_at: list[float] = field(default_factory=list)
@@ -188,6 +189,11 @@ class Bench:
         run, self.probe = self.probe.run, None
         self.feed(ProbeAnswered(run, verdict or self.verdict, message))
 
+    def answer_readiness(self, verdict: Verdict, message: str = "not yet") -> None:
+        assert self.readiness_probe is not None
+        run, self.readiness_probe = self.readiness_probe.run, None
+        self.feed(ProbeAnswered(run, verdict, message, readiness=True))
+
     def settle(self, seconds: float = 0.0) -> None:
         """All that is out is answered, at once, for so long."""
         end = self.now + seconds
@@ -239,7 +245,10 @@ class Bench:
             case Publish():
                 self.statuses.append(effect.status)
             case RunProbe():
-                self.probe = effect
+                if effect.readiness:
+                    self.readiness_probe = effect
+                else:
+                    self.probe = effect
             case CancelOperation():
                 assert isinstance(self.operation, EnsureImage)
                 self.operation = None
