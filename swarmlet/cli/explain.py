@@ -37,7 +37,8 @@ def _explain_service(client: Client, service: str, output: Output) -> None:
 
 
 def scaling_lines(view: ScalingView) -> list[str]:
-    lines = [f"{view.service}: {view.replicas} replicas, between {view.replicas_min} and {view.replicas_max}"]
+    tasks = "1 task" if view.replicas == 1 else f"{view.replicas} tasks"
+    lines = [f"{view.service}: {tasks}, between {view.replicas_min} and {view.replicas_max}"]
     lines += [f"metric    {proposal.why}" for proposal in view.proposals]
     lines += [f"but       {reason}" for reason in view.reasons]
     outcome = f"now       {view.recommended} recommended, "

@@ -81,5 +81,5 @@ def test_the_outcome_in_one_line(changes: dict[str, object], outcome: str) -> No
 
     lines = scaling_lines(view.model_copy(update=changes))
 
-    assert lines[0] == "shop.web: 3 replicas, between 1 and 5"
+    assert lines[0] == "shop.web: 3 tasks, between 1 and 5"
     assert lines[-1] == outcome
