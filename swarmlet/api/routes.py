@@ -29,7 +29,7 @@ from swarmlet.api.schema import (
 from swarmlet.controllers import stacks
 from swarmlet.controllers.stack_errors import UnknownService, UnknownStack
 from swarmlet.errors import SwarmletError
-from swarmlet.model.compose import Given, Source, Unbuilt, parse_stack
+from swarmlet.model.compose import Given, ParsedStack, Source, Unbuilt, parse_stack
 from swarmlet.model.ids import ServiceId, StackName, TaskId, service_id
 from swarmlet.model.objects import SERVICES, Desired, NodeStatus
 from swarmlet.model.observed import Liveness
@@ -201,9 +201,8 @@ async def get_stack(request: web.Request) -> web.Response:
     return answer(view, moment.state.revision)
 
 
-@routes.put("/v1/stacks/{stack}")
-async def deploy_stack(request: web.Request) -> web.Response:
-    """Takes a `DeployRequest`, or the bare Compose file as YAML where it needs no variables and no other files."""
+async def wanted_stack(request: web.Request) -> ParsedStack:
+    """From a `DeployRequest`, or the bare Compose file as YAML where it needs no variables and no other files."""
     if request.content_type in YAML_TYPES:
         wanted = DeployRequest(compose=_text(await request.read()))
     else:
@@ -216,9 +215,14 @@ async def deploy_stack(request: web.Request) -> web.Response:
         folder=wanted.folder,
         unbuilt=Unbuilt(wanted.unbuilt),
     )
-    parsed = await asyncio.to_thread(
+    return await asyncio.to_thread(
         parse_stack, request.match_info["stack"], wanted.compose, wanted.filename, wanted.variables, wanted.files, given
     )
+
+
+@routes.put("/v1/stacks/{stack}")
+async def deploy_stack(request: web.Request) -> web.Response:
+    parsed = await wanted_stack(request)
     revision, transaction = await commit(request, lambda state: stacks.deploy(state, parsed.spec, time.time()))
     changed = [op.key.removeprefix(SERVICES) for op in transaction.operations if op.key.startswith(SERVICES)]
     warnings = [str(warning) for warning in parsed.warnings]

@@ -5,7 +5,7 @@ change. It is mutable for that reason and handed out for reading only.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Generic, TypeVar
 
 from swarmlet.model.autoscale import AUTOSCALING, Autoscaling
@@ -110,8 +110,20 @@ class ClusterState:
         state.revision = revision
         return state
 
+    def copy(self) -> "ClusterState":
+        """One that may be changed; the objects themselves are shared, since nobody changes them."""
+        other = ClusterState()
+        for each in fields(self):
+            setattr(other, each.name, _copied(getattr(self, each.name)))
+        return other
+
     def tasks_on(self, node: NodeId) -> list[Task]:
         return [task.value for task in self.tasks.values() if task.value.node == node]
 
     def tasks_of(self, service: ServiceId) -> list[Versioned[Task]]:
         return [task for task in self.tasks.values() if task.value.service == service]
+
+
+def _copied(value: object) -> object:
+    """Mappings at any depth are copied, all else is kept."""
+    return {key: _copied(below) for key, below in value.items()} if isinstance(value, dict) else value

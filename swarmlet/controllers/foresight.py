@@ -1,0 +1,134 @@
+"""Foresight: what would become of a transaction, played to its end on a copy of the agreed state. Nothing is done.
+
+Rules:
+- No second truth: the transaction is the one that would be committed, and the leader's own `reconcile` decides, look by
+  look, as it would. Only the nodes are imagined (`ideal_nodes`): whatever they are told succeeds at once.
+- Time jumps to the moment for which a controller waits (a delay, a canary's step), never further than `HORIZON_S`.
+- It ends when the watched services are as declared, or when nothing moves any more; then the controllers' own problems
+  say what is in the way. Both looks and time are bounded.
+
+Decision record 0060.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from swarmlet.controllers.ideal_nodes import obey
+from swarmlet.controllers.reconcile import reconcile
+from swarmlet.model.ids import NodeId, ServiceId, TaskId, service_id
+from swarmlet.model.objects import TASKS, Desired, NodeStatus, Task
+from swarmlet.model.observed import ObservedState, ServiceProblem
+from swarmlet.model.spec import Mode
+from swarmlet.model.state import ClusterState
+from swarmlet.model.transaction import Put, Transaction
+
+LOOKS_MAX = 500
+"""A rollout of a thousand tasks one by one is seen to its middle; more would take too long to wait for."""
+HORIZON_S = 24 * 3_600.0
+LOOK_S = 1.0
+"""How much time is taken to pass between two looks: ages of tasks decide some things."""
+COMPLETED = "service_completed_successfully"
+
+
+@dataclass(slots=True)
+class Foresight:
+    before: ClusterState
+    after: ClusterState
+    created: dict[TaskId, Task] = field(default_factory=dict)
+    """In the order of their making."""
+    stopped: dict[TaskId, Task] = field(default_factory=dict)
+    """Those there were before: as they are told to stop, with the reason; or, for tasks that are forgotten with their
+    node, as they were."""
+    problems: Mapping[ServiceId, ServiceProblem] = field(default_factory=dict)
+    """At the end: what is still in the way."""
+    settled: bool = False
+    """The watched services are as declared; else they wait for something, or the play was too long."""
+    looks: int = 0
+
+    def apply(self, transaction: Transaction) -> None:
+        """What the store would do, all of whose comparisons hold here: nobody else writes to the copy."""
+        revision = self.after.revision + 1
+        for operation in transaction.operations:
+            name = TaskId(operation.key.removeprefix(TASKS))
+            before = self.after.tasks.get(name)
+            if isinstance(operation, Put):
+                self.after.put(operation.key, operation.value, revision)
+            else:
+                self.after.delete(operation.key, revision)
+            if operation.key == TASKS + name:
+                self._record(name, before.value if before else None)
+
+    def _record(self, task: TaskId, before: Task | None) -> None:
+        found = self.after.tasks.get(task)
+        if before is None and found is not None:
+            self.created[task] = found.value
+        elif before is not None and before.desired is Desired.RUN and task in self.before.tasks:
+            if found is None:
+                self.stopped[task] = before
+            elif found.value.desired is Desired.STOP:
+                self.stopped[task] = found.value
+
+    @property
+    def staying(self) -> dict[TaskId, Task]:
+        """The created ones that are to run in the end: a rollout may make and stop some on its way."""
+        running = (self.after.tasks.get(task) for task in self.created)
+        return {each.value.id: each.value for each in running if each and each.value.desired is Desired.RUN}
+
+
+def foresee(
+    state: ClusterState,
+    observed: ObservedState,
+    transaction: Transaction | None,
+    watched: Collection[ServiceId],
+    now: float,
+    voters: Collection[NodeId] = (),
+) -> Foresight:
+    """Play `transaction` (None: no change) until the watched services are as declared. `state` stays as it is."""
+    seen = Foresight(before=state, after=state.copy())
+    if transaction is not None:
+        seen.apply(transaction)
+    end = now + HORIZON_S
+    for seen.looks in range(1, LOOKS_MAX + 1):
+        outcome = reconcile(seen.after, observed, now, gone=_down(seen.after), voters=voters)
+        for each in outcome.transactions:
+            seen.apply(each)
+        seen.problems = outcome.problems
+        imagined = obey(seen.after, observed, _completing(seen.after), now)
+        is_quiet = not outcome.transactions and imagined == observed
+        observed = imagined
+        seen.settled = is_quiet and all(_as_declared(seen, service) for service in watched)
+        if seen.settled:
+            break
+        if not is_quiet:
+            now += LOOK_S
+        elif outcome.wake_at is None or outcome.wake_at > end:
+            break
+        else:
+            now = outcome.wake_at
+    return seen
+
+
+def _down(state: ClusterState) -> list[NodeId]:
+    return [id_ for id_, node in state.nodes.items() if node.value.status is NodeStatus.DOWN]
+
+
+def _completing(state: ClusterState) -> frozenset[ServiceId]:
+    """Services that others wait for until their tasks have ended well."""
+    return frozenset(
+        service_id(each.value.stack, name)
+        for each in state.services.values()
+        for name, condition in each.value.spec.depends_on.items()
+        if condition == COMPLETED
+    )
+
+
+def _as_declared(seen: Foresight, service: ServiceId) -> bool:
+    """As many tasks of the service's revision as wanted are to run, and no others. Of a global one, the controller
+    says what is missing."""
+    found = seen.after.services.get(service)
+    running = [each.value for each in seen.after.tasks_of(service) if each.value.desired is Desired.RUN]
+    if found is None:
+        return not running
+    spec = found.value.spec
+    is_complete = service not in seen.problems if spec.mode is Mode.GLOBAL else len(running) == spec.replicas
+    return is_complete and all(task.revision == found.value.revision for task in running)
