@@ -222,7 +222,8 @@ def _ready(moment: Moment, task: Task) -> bool:
 
 def _ended_as_declared(moment: Moment, task: Task) -> bool:
     status = moment.status(task)
-    return status is not None and status.phase is Phase.EXITED and status.exit_code == 0
+    seen = status is not None and status.phase is Phase.EXITED and status.exit_code == 0
+    return seen or task.ended_with == 0
 
 
 def _trouble(moment: Moment, tasks: list[Task]) -> str:

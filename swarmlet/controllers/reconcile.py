@@ -19,6 +19,7 @@ from swarmlet.controllers.fates import Fate
 from swarmlet.controllers.membership import NodeRecord, node_records, unseen_until
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
 from swarmlet.controllers.placing import Creation, capacity_of, describe, fill
+from swarmlet.controllers.prerequisites import ends
 from swarmlet.controllers.retention import clear_removed, expire
 from swarmlet.controllers.revisions import clear
 from swarmlet.controllers.service_plan import ServicePlan, conclude, plan_service
@@ -73,6 +74,8 @@ def reconcile(
     decisions = _decide(view)
     problems = {each.service: _problem(each.plan) for each in decisions if each.plan and each.plan.messages}
     transactions = _transactions(view, decisions)
+    written = [operation.key for done in transactions for operation in done.operations]
+    transactions += pack(ends(view, written), "how tasks ended that others wait for")
     scaling = scale_all(state, observed, now, {each.key for done in transactions for each in done.operations})
     if scaling.look_at is not None:
         view.wake_after(scaling.look_at)

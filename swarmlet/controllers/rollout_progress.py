@@ -152,6 +152,11 @@ class Progress:
         if self.view.now >= stalled_at:
             self._fail(f"nothing has moved for {deadline_s:g} s: {why}")
 
+    def give_up(self, why: str) -> None:
+        """What it waits for will not come."""
+        if self._judges:
+            self._fail(why)
+
     def _fail(self, why: str) -> None:
         service = self.service.value
         target = revisions.last_healthy(revisions.history_of(self.view.state, service.id), service.revision)

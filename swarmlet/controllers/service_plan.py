@@ -97,17 +97,21 @@ def _move_on(view: ClusterView, plan: ServicePlan) -> None:
     """The rollout, and the seats that are to be filled."""
     progress = plan.progress
     progress.judge(plan.seats.values())
+    wait = waits_for(view, plan.service)
+    if wait is not None and wait.in_vain and progress.rolls_back is None:
+        progress.give_up(wait.text)
     if progress.rolls_back is not None:
         return
     course = progress.course(plan.seats.values())
+    if wait is not None:
+        course = replace(course, held=True)
     for fate in rollout.stops(view, plan.seats.values(), course, plan.compare):
         plan.fates[fate.view.id] = fate
     plan.seats_with_fates_done()
     _make_room(view, plan, course)
     _let_leave(view, plan)
-    waiting = waits_for(view, plan.service)
-    if waiting:
-        plan.messages.append(waiting)
+    if wait is not None:
+        plan.messages.append(wait.text)
     else:
         successors = _successors(plan, course)
         plan.openings = _empty_seats(view, plan, course) + successors

@@ -8,6 +8,7 @@ port at the same moment, both get in, and the data plane lets the older service 
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from swarmlet.controllers import prerequisites
 from swarmlet.controllers.autoscaling import autoscaled, kept_replicas
 from swarmlet.controllers.stack_errors import (
     AutoscaledNotScalable,
@@ -32,6 +33,7 @@ def deploy(state: ClusterState, spec: StackSpec, now: float) -> Transaction:
     """Make the stack what the file says. Raises a subclass of `StackRefused`."""
     name = StackName(spec.name)
     _check_dependencies(spec)
+    spec = prerequisites.bound(spec)
     _check_ports(state, spec)
     before = services_of(state, name)
     after = {each.id: each for each in (_wanted(name, wanted, before) for _, wanted in sorted(spec.services.items()))}
@@ -39,11 +41,14 @@ def deploy(state: ClusterState, spec: StackSpec, now: float) -> Transaction:
     removed = [id_ for id_ in before if id_ not in after]
     stack = Stack(name=name, services=tuple(sorted(spec.services)), deployed_at=now)
     stored = state.stacks.get(name)
+    again = prerequisites.again(state, after.values(), now)
     operations: list[Operation] = [put(each.key, each) for each in changed]
     operations += [Delete(SERVICES + id_) for id_ in removed]
     if operations or stored is None or stored.value.services != stack.services:
         operations.append(put(stack.key, stack))
+    operations += [operation for step in again for operation in step.operations]
     compares = [Compare(stack.key, stored.revision if stored else 0)]
+    compares += [compare for step in again for compare in step.compares]
     compares += [Compare(SERVICES + id_, each.revision) for id_, each in before.items()]
     compares += [Compare(each.key, 0) for each in changed if each.id not in before]
     reason = f"deploy {name}: {len(changed)} services changed, {len(removed)} removed"

@@ -77,7 +77,14 @@ class TaskView:
 
     @property
     def succeeded(self) -> bool:
-        return self.phase is Phase.EXITED and self.status is not None and self.status.exit_code == 0
+        return self.exit_code == 0
+
+    @property
+    def exit_code(self) -> int | None:
+        """With which it ended for good; None while it has not, or nobody saw how."""
+        if self.task.ended_with is not None or self.status is None or self.phase is not Phase.EXITED:
+            return self.task.ended_with
+        return self.status.exit_code
 
 
 @dataclass(slots=True)
@@ -112,7 +119,7 @@ class ClusterView:
             task, record = versioned.value, nodes.get(versioned.value.node)
             status = observed.status(task.node, task.id)
             spec = state.services[task.service].value.spec if task.service in state.services else None
-            standing, leaves = _standing(record, status), why_it_leaves(task, record, spec, belonging)
+            standing, leaves = _standing(task, record, status), why_it_leaves(task, record, spec, belonging)
             tasks[task.service].append(TaskView(task, versioned.revision, status, standing, record, leaves))
         for siblings in tasks.values():
             siblings.sort(key=lambda view: (view.task.created_at, view.id))
@@ -169,8 +176,8 @@ class ClusterView:
         return [self.nodes[node.id] for node in hosts]
 
 
-def _standing(node: NodeRecord | None, status: TaskStatus | None) -> Standing:
-    if status is not None and status.phase is Phase.EXITED:
+def _standing(task: Task, node: NodeRecord | None, status: TaskStatus | None) -> Standing:
+    if task.ended_with is not None or (status is not None and status.phase is Phase.EXITED):
         return Standing.ENDED
     if node is None or node.gone:
         return Standing.LOST

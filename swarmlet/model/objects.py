@@ -74,6 +74,9 @@ class Task(Frozen):
     mark, a drain of its node or a taint there makes it leave (see `controllers.relocation`)."""
     relocate_to: NodeId = NodeId("")
     """Where the other one is to start; empty leaves it to the scheduler."""
+    ended_with: int | None = None
+    """The exit status with which it ended for good, once others rest on it (see `controllers.prerequisites`): what its
+    node says of it is lost with the node."""
 
     @property
     def key(self) -> str:

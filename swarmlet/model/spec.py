@@ -155,6 +155,9 @@ class TaskTemplate(Frozen):
     files: tuple[FileMount, ...] = ()
     scraped_ports: tuple[Port, ...] = ()
     """Where its node asks for its own metrics (`Autoscale.metrics`)."""
+    bound_to: dict[str, RevisionHash] = Field(default_factory=dict)
+    """Services of the stack and their own revisions, each of which makes a new one of this. Set by a deploy (see
+    `controllers.prerequisites`)."""
 
     def revision(self) -> RevisionHash:
         """Equal templates have equal revisions, whatever the order of their mappings."""
@@ -162,6 +165,7 @@ class TaskTemplate(Frozen):
             update={
                 "environment": dict(sorted(self.environment.items())),
                 "labels": dict(sorted(self.labels.items())),
+                "bound_to": dict(sorted(self.bound_to.items())),
                 "options": self.options.canonical(),
             }
         )
@@ -171,6 +175,8 @@ class TaskTemplate(Frozen):
 class DependencyCondition(StrEnum):
     STARTED = "service_started"
     HEALTHY = "service_healthy"
+    COMPLETED = "service_completed_successfully"
+    """All its tasks have ended with status 0."""
 
 
 class MaxUnavailable(Frozen):
@@ -192,6 +198,10 @@ class ServiceSpec(Frozen):
     """Ignored where mode is global: one task on every node."""
     depends_on: dict[str, DependencyCondition] = Field(default_factory=dict)
     """Names of services of the same stack that start first."""
+    optional_dependencies: tuple[Name, ...] = ()
+    """Those of them without which it starts, too, when they fail."""
+    restarts_with: tuple[Name, ...] = ()
+    """Those of them each new revision of which replaces its tasks."""
     rollout: RolloutPolicy = RolloutPolicy()
     max_unavailable: MaxUnavailable = MaxUnavailable()
     placement: Placement = Placement()

@@ -147,7 +147,7 @@ BROKEN_SERVICES = [
     ("extends: »web", "a cycle of services that extend each other (web → web)"),
     ("depends_on: [»wbe]", "no service of this stack is called 'wbe', write web"),
     ("depends_on: [»web]", "(web → web)"),
-    ("depends_on: {web: {condition: »service_completed_successfully}}", "is not supported by swarmlet (yet)"),
+    ("depends_on: {web: {condition: »service_completed}}", "service_completed_successfully"),
     ("entrypoint: »!python/object:os.system ls", "has no meaning here, remove it"),
     ('user: »"\\0"', "contains a NUL character"),
 ]

@@ -1,7 +1,7 @@
 """What each supported key of a service becomes."""
 
 import pytest
-from compose_builders import a_file, a_service, a_template, parse, the_warnings
+from compose_builders import a_file, a_service, a_template, parse, the_error, the_warnings
 
 from swarmlet.model.spec import (
     DependencyCondition,
@@ -161,6 +161,35 @@ def test_dependencies_as_list_and_as_mapping() -> None:
     started, healthy = DependencyCondition.STARTED, DependencyCondition.HEALTHY
     assert services["web"].depends_on == {"db": started, "cache": started}
     assert services["job"].depends_on == {"db": healthy, "cache": started}
+
+
+def test_a_service_whose_end_others_wait_for_ends_unless_it_is_written_otherwise() -> None:
+    text = """
+        services:
+          migrate: {image: x}
+          seed: {image: x, restart: on-failure}
+          web:
+            image: x
+            depends_on:
+              migrate: {condition: service_completed_successfully}
+              seed: {condition: service_completed_successfully, required: false, restart: true}
+        """
+    services = parse(text).spec.services
+    assert services["web"].depends_on == {name: DependencyCondition.COMPLETED for name in ("migrate", "seed")}
+    assert services["web"].optional_dependencies == services["web"].restarts_with == ("seed",)
+    assert services["migrate"].template.restart.condition is RestartCondition.NEVER
+    assert services["seed"].template.restart.condition is RestartCondition.ON_FAILURE
+
+
+def test_nobody_waits_for_the_end_of_what_never_ends() -> None:
+    text = """
+        services:
+          web: {image: x, depends_on: {db: {condition: service_completed_successfully}}}
+          db: {image: x, restart: always}
+        """
+    error = the_error(text)
+    assert error.key_path == "services.web.depends_on.db"
+    assert "db is started again whenever it ends" in error.message
 
 
 def test_waiting_for_the_health_of_a_service_without_check_warns() -> None:

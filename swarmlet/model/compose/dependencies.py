@@ -9,13 +9,12 @@ from swarmlet.model.compose.errors import ComposeError, refused
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Mapping, Node, shown
-from swarmlet.model.compose.scalars import boolean, one_of, sequence, string, text
+from swarmlet.model.compose.scalars import boolean, one_of, sequence, string
 from swarmlet.model.spec import DependencyCondition
 
 _PATTERN = "services.*.depends_on.*"
 SHOWN_MAX = 9
 """Services of a cycle that are named."""
-_COMPLETED = "service_completed_successfully"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,8 @@ class Dependency:
     condition: DependencyCondition
     required: bool
     node: Node
+    restart: bool = False
+    """A new revision of the dependency replaces the dependent's tasks."""
 
 
 def read_dependencies(node: Node, findings: Findings) -> tuple[Dependency, ...]:
@@ -88,11 +89,9 @@ def _unknown(dependency: Dependency, services: MappingOf[str, object]) -> Compos
 def _long(service: str, node: Node, findings: Findings) -> Dependency:
     fields = Fields(node, _PATTERN, findings)
     condition = fields.require("condition", _condition, "service_started")
-    return Dependency(service, condition, fields.read("required", boolean(findings), True), node)
+    required = fields.read("required", boolean(findings), True)
+    return Dependency(service, condition, required, node, fields.read("restart", boolean(findings), False))
 
 
 def _condition(node: Node) -> DependencyCondition:
-    if text(node) == _COMPLETED:
-        message = f"{_COMPLETED} is not supported by swarmlet (yet), write service_started or service_healthy"
-        raise refused(node, message)
     return DependencyCondition(one_of(*DependencyCondition)(node))

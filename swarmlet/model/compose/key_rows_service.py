@@ -52,9 +52,16 @@ TASK: tuple[KeyRow, ...] = (
     supported(_S + "stop_grace_period", "How long a task may take to end before it is killed; 10s by default."),
     supported(_S + "stop_signal", "The signal that asks a task to end, like SIGINT; the image's own or SIGTERM."),
     supported(_S + "depends_on", "Services that start first: a list of names, or a mapping with conditions."),
-    supported(_S + "depends_on.*.condition", "`service_started` or `service_healthy`; required."),
-    supported(_S + "depends_on.*.required", "`false`: no error when the stack has no such service."),
-    *refused(_S + "depends_on.*.restart", "remove it, tasks are not restarted with their dependencies"),
+    supported(
+        _S + "depends_on.*.condition",
+        "`service_started`, `service_healthy`, or `service_completed_successfully`: it runs to its end before each new "
+        "revision of its dependents; required.",
+    ),
+    supported(
+        _S + "depends_on.*.required",
+        "`false`: no error when the stack has no such service, and no waiting for one that fails.",
+    ),
+    supported(_S + "depends_on.*.restart", "`true`: a new revision of the dependency replaces these tasks, too."),
     supported(
         _S + "configs", "Files from `configs`, by name or as a mapping; nobody in the container can write to them."
     ),

@@ -56,14 +56,23 @@ class WrittenService:
     placement: Placement = UNSAID_PLACEMENT
     unbuilt: Node | None = None
     """Its `build`, where no image is named: one of the name that Compose would give it has to be there."""
+    restart: Node | None = None
+    """Where it is written when its tasks are restarted."""
 
-    def spec(self, depends_on: dict[str, DependencyCondition]) -> ServiceSpec:
+    def spec(self, depends_on: dict[str, DependencyCondition], is_awaited: bool = False) -> ServiceSpec:
+        """`is_awaited`: others wait for its end, which comes at the first one unless it is written otherwise."""
+        template = self.template
+        if is_awaited and self.restart is None:
+            template = template.model_copy(update={"restart": RestartPolicy(condition=RestartCondition.NEVER)})
+        kept = [each for each in self.dependencies if each.service in depends_on]
         return ServiceSpec(
             name=self.name,
-            template=self.template,
+            template=template,
             mode=self.deploy.mode,
             replicas=first_replicas(self.deploy, self.extension.autoscale),
             depends_on=depends_on,
+            optional_dependencies=tuple(sorted(each.service for each in kept if not each.required)),
+            restarts_with=tuple(sorted(each.service for each in kept if each.restart)),
             autoscale=self.extension.autoscale,
             rollout=self.extension.rollout.policy(self.deploy.update, self.deploy.rollback),
             max_unavailable=self.extension.max_unavailable,
@@ -109,7 +118,10 @@ class ServiceReader:
             check_autoscale(extension.autoscale_node, extension.autoscale, deploy, findings)
         template = self._template(image, fields, deploy, ports, extension)
         placement = self._placement(name, fields, deploy, extension)
-        return WrittenService(name, template, deploy, ports, dependencies, profiles, extension, placement, build)
+        restart = fields.value("deploy") if deploy.restart else fields.value("restart")
+        return WrittenService(
+            name, template, deploy, ports, dependencies, profiles, extension, placement, build, restart
+        )
 
     def _placement(self, name: str, fields: Fields, deploy: Deploy, extension: Extension) -> Placement:
         platform = fields.read("platform", read_platform, "")

@@ -26,7 +26,7 @@ from swarmlet.model.compose.service import Declared, ServiceReader, WrittenServi
 from swarmlet.model.compose.stored_files import Stored, StoredFiles
 from swarmlet.model.compose.volumes import read_volumes
 from swarmlet.model.ids import NAME_PATTERN
-from swarmlet.model.spec import DependencyCondition, ServiceSpec, StackSpec
+from swarmlet.model.spec import DependencyCondition, RestartCondition, ServiceSpec, StackSpec
 
 _NAME = re.compile(NAME_PATTERN)
 _NAME_REMEDY = "write up to 63 lower-case letters, digits, - and _ (a letter or digit first and last)"
@@ -160,7 +160,12 @@ class _Reading:
             if service is not None:
                 ports.take(name, service.ports)
         depends_on = self._depends_on(wanted, left_out)
-        return {name: service.spec(depends_on[name]) for name, service in wanted.items() if service is not None}
+        awaited = {name for wants in depends_on.values() for name in wants if wants[name] is _COMPLETED}
+        return {
+            name: service.spec(depends_on[name], name in awaited)
+            for name, service in wanted.items()
+            if service is not None
+        }
 
     def _declared(self, fields: Fields, known: MappingOf[str, str]) -> Declared:
         stored = StoredFiles(known, self.given.contents, not self.deploying, self.findings)
@@ -227,6 +232,7 @@ class _Reading:
             kept: list[Dependency] = []
             for dependency in service.dependencies if service else ():
                 self._warn_of_unprobed(dependency, written.get(dependency.service))
+                self._refuse_endless(dependency, written.get(dependency.service))
                 if not self._refuse_left_out(dependency, left_out.get(dependency.service)):
                     kept.append(dependency)
             dependencies[name] = tuple(kept)
@@ -248,6 +254,16 @@ class _Reading:
             message = f"{service.name} has no health check and counts as healthy as soon as it runs, write one there"
             self.findings.warn(dependency.node.place, dependency.node.path, message)
 
+    def _refuse_endless(self, dependency: Dependency, service: WrittenService | None) -> None:
+        if dependency.condition is not _COMPLETED or service is None or service.restart is None:
+            return
+        if service.template.restart.condition is RestartCondition.ALWAYS:
+            message = (
+                f"{service.name} is started again whenever it ends, so nothing may wait for its end: write "
+                "'restart: on-failure' or 'restart: \"no\"' there"
+            )
+            self.findings.refuse(refused(dependency.node, message))
+
     def _check_name(self, node: Node) -> None:
         name = string(node)
         if name != self.stack:
@@ -255,6 +271,7 @@ class _Reading:
             self.findings.warn(node.place, node.path, message)
 
 
+_COMPLETED = DependencyCondition.COMPLETED
 _NAMED_MAX = 20
 """Images in one message."""
 
