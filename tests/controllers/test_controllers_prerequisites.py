@@ -1,9 +1,9 @@
 """Init services: when they run, what waits for them, and what becomes of their failures."""
 
+from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template
 from swarmlet.controllers import stacks
 from swarmlet.controllers.prerequisites import own_revision
 from swarmlet.model.ids import NodeId, ServiceId
