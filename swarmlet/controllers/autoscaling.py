@@ -8,16 +8,17 @@ Rules:
 - Outside of its bounds a service is brought to the nearest at once, whatever its metrics.
 - While a metric can't be had nothing is scaled down; while none can be had, what there is counts as recommended, so
   that the window of scaling down begins anew.
-- A recommendation is written at most each `SETTLE_S`, however often it is looked at.
+- A recommendation is written at most each `SETTLE_S`, however often it is looked at. While the window of scaling down
+  runs, `seen_at` is written each `SEEN_S`: where nobody looked for longer (the cluster had no leader), it begins anew.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from swarmlet.controllers.scaling_limits import limited, recent_moves, stabilized, window_s, with_level
 from swarmlet.controllers.scaling_proposals import Proposal, ScaledTask, proposals
-from swarmlet.model.autoscale import AUTOSCALING, Autoscale, Autoscaling, Level, PrometheusMetric, ScaleChange
+from swarmlet.model.autoscale import AUTOSCALING, Autoscale, Autoscaling, Level, PrometheusMetric, ScaleChange, Select
 from swarmlet.model.ids import NodeId, ServiceId, TaskId
 from swarmlet.model.objects import SERVICES, Desired, Service, Task
 from swarmlet.model.observed import ObservedState, Phase
@@ -27,6 +28,7 @@ from swarmlet.model.transaction import Compare, Delete, Transaction, put
 
 SETTLE_S = 5.0
 """Nodes measure as often; what they say does not arrive at one moment."""
+SEEN_S = 30.0
 CHANGES_KEPT_MAX = 20
 WHY_CHARS_MAX = 400
 """Of what is kept of a change."""
@@ -45,7 +47,8 @@ class Assessment:
     reasons: tuple[str, ...]
     """Why it is not what was recommended; empty where it is."""
     record: Autoscaling
-    """As it is to be, so far as something is worth writing."""
+    """As it is to be."""
+    worth_writing: bool
     look_at: float | None
     """When time alone may change it."""
 
@@ -84,10 +87,13 @@ def assess(
     scaling = autoscaled(service.spec)
     assert scaling is not None, f"{service.id} is not autoscaled"
     current = service.spec.replicas
-    before = record or Autoscaling(service=service.id, levels=(Level(since=now, low=current, high=current),))
+    before = record or Autoscaling(service=service.id, levels=(_level(now, current),), seen_at=now)
     found = proposals(scaling, current, service.spec.template, list(_scaled(tasks, observed)))
     recommended, reasons = _recommended(scaling, found, current)
-    levels = with_level(before.levels, recommended, now, window_s(scaling))
+    known = before.levels
+    if known[-1].high < current and now > before.seen_at + 2 * SEEN_S:
+        known = (*known, _level(before.seen_at, current))  # nobody knows what was wanted since
+    levels = with_level(known, recommended, now, window_s(scaling))
     waits: list[float] = []
     if scaling.bounded(current) != current:
         wanted = recommended = scaling.bounded(current)
@@ -98,11 +104,24 @@ def assess(
         wanted, slowed, later = limited(rules, before.moves, current, stable, now)
         reasons += [reason for reason in (held, slowed) if reason]
         waits += [moment for moment in (at, later) if moment is not None]
-    after = before.model_copy(update={"levels": levels})
-    if wanted == current and _last(after) != _last(before):
-        waits.append(before.levels[-1].since + SETTLE_S)
-    look_at = min((moment for moment in waits if moment > now), default=None)
-    return Assessment(current, tuple(found), recommended, wanted, tuple(reasons), after, look_at)
+    after = before.model_copy(update={"levels": levels, "seen_at": now})
+    due_at = now if record is None or wanted != current else _due_at(scaling, before, after, recommended < current)
+    look_at = min((moment for moment in (*waits, due_at) if now < moment < math.inf), default=None)
+    return Assessment(current, tuple(found), recommended, wanted, tuple(reasons), after, now >= due_at, look_at)
+
+
+def _due_at(scaling: Autoscale, before: Autoscaling, after: Autoscaling, fewer_wanted: bool) -> float:
+    """When it is worth writing though the number stays."""
+    last, present = before.levels[-1], after.levels[-1]
+    if (last.low, last.high) != (present.low, present.high):
+        return last.since + SETTLE_S
+    if fewer_wanted and scaling.scale_down.select is not Select.DISABLED:
+        return before.seen_at + SEEN_S
+    return math.inf
+
+
+def _level(since: float, replicas: int) -> Level:
+    return Level(since=since, low=replicas, high=replicas)
 
 
 def _recommended(scaling: Autoscale, found: Sequence[Proposal], current: int) -> tuple[int, list[str]]:
@@ -135,45 +154,41 @@ class Scaling:
     look_at: float | None
 
 
-def scale_all(state: ClusterState, observed: ObservedState, now: float, written: Collection[str]) -> Scaling:
+def scale_all(
+    state: ClusterState,
+    observed: ObservedState,
+    tasks_of: Callable[[ServiceId], Iterable[Task]],
+    now: float,
+    written: Collection[str],
+) -> Scaling:
     """The autoscaler's part of a look. What others of its transactions write (`written`) is left for the next look."""
     services = {
         id_: each
         for id_, each in state.services.items()
         if autoscaled(each.value.spec) and each.value.key not in written
     }
-    tasks = _tasks_of(state, services)
     transactions: list[Transaction] = []
     moments: list[float] = []
     for id_, versioned in sorted(services.items()):
         stored = state.autoscaling.get(id_)
-        found = assess(versioned.value, tasks[id_], stored.value if stored else None, observed, now)
+        found = assess(versioned.value, tasks_of(id_), stored.value if stored else None, observed, now)
         if found.look_at is not None:
             moments.append(found.look_at)
         transactions += _transaction(versioned, stored, found, now)
     return Scaling([*transactions, *_forgotten(state, written)], min(moments, default=None))
 
 
-def _tasks_of(state: ClusterState, services: Collection[ServiceId]) -> Mapping[ServiceId, list[Task]]:
-    tasks: dict[ServiceId, list[Task]] = defaultdict(list)
-    if services:
-        for each in state.tasks.values():
-            if each.value.service in services:
-                tasks[each.value.service].append(each.value)
-    return tasks
-
-
 def _transaction(
     service: Versioned[Service], stored: Versioned[Autoscaling] | None, found: Assessment, now: float
 ) -> Iterator[Transaction]:
     """What is worth writing: another number, or another recommendation once the last one had time to settle."""
-    spec, before = service.value.spec, stored.value if stored else None
+    spec = service.value.spec
     compares = (
         Compare(service.value.key, service.revision),
         Compare(found.record.key, stored.revision if stored else 0),
     )
     if found.wanted == found.current:
-        if before is None or (_last(before) != _last(found.record) and now >= before.levels[-1].since + SETTLE_S):
+        if found.worth_writing:
             reason = f"autoscaling of {service.value.id}: {found.recommended} recommended"
             yield Transaction(compares, (put(found.record.key, found.record),), reason=reason)
         return
@@ -190,10 +205,6 @@ def _transaction(
     scaled = service.value.model_copy(update={"spec": spec.model_copy(update={"replicas": found.wanted})})
     reason = f"autoscaling of {service.value.id} from {found.current} to {found.wanted}: {found.why}"
     yield Transaction(compares, (put(scaled.key, scaled), put(record.key, record)), reason=reason)
-
-
-def _last(record: Autoscaling) -> tuple[int, int]:
-    return record.levels[-1].low, record.levels[-1].high
 
 
 def _forgotten(state: ClusterState, written: Collection[str]) -> Iterable[Transaction]:

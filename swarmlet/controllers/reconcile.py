@@ -74,12 +74,13 @@ def reconcile(
     decisions = _decide(view)
     problems = {each.service: _problem(each.plan) for each in decisions if each.plan and each.plan.messages}
     transactions = _transactions(view, decisions)
-    written = [operation.key for done in transactions for operation in done.operations]
-    transactions += pack(ends(view, written), "how tasks ended that others wait for")
-    scaling = scale_all(state, observed, now, {each.key for done in transactions for each in done.operations})
+    written = {operation.key for done in transactions for operation in done.operations}
+    ended = pack(ends(view, written), "how tasks ended that others wait for")
+    written |= {operation.key for done in ended for operation in done.operations}
+    scaling = scale_all(state, observed, lambda id_: (each.task for each in view.tasks_of(id_)), now, written)
     if scaling.look_at is not None:
         view.wake_after(scaling.look_at)
-    return Outcome(transactions + scaling.transactions, problems, view.wake_at)
+    return Outcome(transactions + ended + scaling.transactions, problems, view.wake_at)
 
 
 def _problem(plan: ServicePlan) -> ServiceProblem:

@@ -114,6 +114,8 @@ class Autoscaling(Frozen):
     service: ServiceId
     levels: tuple[Level, ...]
     """The oldest first; they reach back as far as the longest stabilization."""
+    seen_at: float = 0.0
+    """When a leader last looked, as far as that is written: at each change, and now and then while fewer are wanted."""
     moves: tuple[tuple[float, int], ...] = ()
     """Moment and change of each scaling within the longest period of a policy."""
     changes: tuple[ScaleChange, ...] = ()

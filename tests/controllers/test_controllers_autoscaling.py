@@ -89,6 +89,32 @@ def test_without_figures_nothing_changes_and_the_window_begins_anew() -> None:
     assert cluster.replicas == 1
 
 
+def test_while_nobody_led_nobody_saw_a_low_load_and_the_window_begins_anew() -> None:
+    cluster = ScaledCluster.with_service(FAST)
+    cluster.live(60, load_milli=300)
+    cluster.live(20, load_milli=50)
+
+    cluster.now += 600
+    cluster.live(25, load_milli=50)
+    assert cluster.replicas == 6
+    cluster.live(15, load_milli=50)
+
+    assert cluster.replicas == 1
+
+
+def test_a_slow_policy_goes_step_by_step_and_waits_for_no_further_window() -> None:
+    slowly = ScalingRules(stabilization_s=30, policies=(ScalePolicy(tasks=1, period_s=120),))
+    cluster = ScaledCluster.with_service(by_cpu(scale_down=slowly))
+    cluster.live(180, load_milli=250)
+    assert cluster.replicas == 5
+    cluster.counts.clear()
+
+    cluster.live(450, load_milli=50)
+
+    kept_s = {number: cluster.counts.count(number) * LOOK_S for number in (4, 3, 2)}
+    assert kept_s == {4: 120, 3: 120, 2: 120}
+
+
 def test_while_one_metric_cannot_be_had_nothing_is_scaled_down_but_up_it_is() -> None:
     queue = PrometheusMetric(port=80, name="waiting", target_average=10)
     cluster = ScaledCluster.with_service(FAST.model_copy(update={"metrics": (queue,)}), replicas=3)
