@@ -1,7 +1,8 @@
 """The experiment of the Lifeguard paper (Dadgar, Phillips, Currey 2017, section V): slow members, and who gets blamed.
 
-128 members; C of them stand still for D seconds, run for I seconds, and so on, in step, for two minutes. A false
-positive is a member that was well all the time and was declared dead. Each variant leaves parts away. `plain SWIM` has
+128 members; what C of them send and receive waits for D seconds while their timers run, then they run freely for I
+seconds, and so on, in step, for two minutes. A false positive is a member that was well all the time and was declared
+dead. Each variant leaves parts away. `plain SWIM` has
 the suspicion of SWIM with the fixed wait that Lifeguard's shrinks to, as in the paper; `SWIM, patient` has the wait
 that it starts from, which buys fewer false alarms with later detection.
 """
@@ -22,11 +23,11 @@ Change = Callable[[GossipSettings], GossipSettings]
 @dataclass(frozen=True)
 class Slowness:
     members: int
-    stands_still_s: float
+    waits_s: float
     runs_s: float
 
     def __str__(self) -> str:
-        return f"C={self.members} D={self.stands_still_s:g} s I={self.runs_s:g} s"
+        return f"C={self.members} D={self.waits_s:g} s I={self.runs_s:g} s"
 
 
 PAPERS = (Slowness(4, 2.048, 0.064), Slowness(16, 8.192, 0.256), Slowness(32, 16.384, 1.024))
@@ -84,6 +85,6 @@ def slow_members(
     started_at = network.now
     while network.now < started_at + duration_s:
         for name in slow:
-            network.stall(name, slowness.stands_still_s)
-        network.run(slowness.stands_still_s + slowness.runs_s)
+            network.block(name, slowness.waits_s)
+        network.run(slowness.waits_s + slowness.runs_s)
     return false_alarms(network, started_at, slow)

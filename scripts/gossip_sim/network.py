@@ -52,6 +52,8 @@ STREAM_PACKETS = 6
 """Packets that must all arrive for a probe over a stream to be answered in time."""
 SOCKET_PACKETS = 400
 """What waits in a stalled node's socket; more is lost, as in a kernel's receive buffer of 1 MiB."""
+KNOCKS = 4
+"""Connections tried while a probe over a stream lasts; the kernel takes them for an agent that stands still."""
 CLUSTER = "sim"
 
 
@@ -66,8 +68,10 @@ class SimNode:
     running: bool = True
     refuses: bool = False
     stalled_until: float = 0.0
+    blocked_until: float = 0.0
     wake_at: float = float("inf")
     inbox: deque[Event] = field(default_factory=deque)
+    held: deque[SendDatagram] = field(default_factory=deque)
     changes: list[tuple[float, Member]] = field(default_factory=list)
     reports: list[Conflict | Incompatible] = field(default_factory=list)
     records: dict[tuple[NodeId, str], bytes] = field(default_factory=dict)
@@ -151,6 +155,12 @@ class GossipNetwork:
         node = self.nodes[name]
         node.stalled_until = max(node.stalled_until, self.now + for_s)
         self._at(node.stalled_until, lambda: self._resume(node))
+
+    def block(self, name: str, for_s: float) -> None:
+        """What it sends and what it receives waits, while its timers run on."""
+        node = self.nodes[name]
+        node.blocked_until = max(node.blocked_until, self.now + for_s)
+        self._at(node.blocked_until, lambda: self._unblock(node))
 
     def cut(self, broken: Callable[[str, str], bool]) -> None:
         """`broken(sender, receiver)` says whether nothing gets from one name to the other."""
@@ -270,13 +280,21 @@ class GossipNetwork:
         self._step(node, Tick())
 
     def _resume(self, node: SimNode) -> None:
-        if self.now < node.stalled_until or not node.running:
+        if self.now < max(node.stalled_until, node.blocked_until) or not node.running:
             return
         if node.core.next_deadline(self.now) <= self.now:
             node.ticks += 1
             self._step(node, Tick())
         while node.inbox:
             self._step(node, node.inbox.popleft())
+
+    def _unblock(self, node: SimNode) -> None:
+        if self.now < node.blocked_until:
+            return
+        while node.held:
+            effect = node.held.popleft()
+            self._deliver(node, effect.address, effect.payload)
+        self._resume(node)
 
     def _step(self, node: SimNode, event: Event) -> list[Effect]:
         if node.name == self.recorded:
@@ -294,6 +312,10 @@ class GossipNetwork:
         match effect:
             case SendDatagram(address, payload):
                 assert len(payload) <= 1350
+                if self.now < node.blocked_until:
+                    if len(node.held) < SOCKET_PACKETS:
+                        node.held.append(effect)
+                    return
                 node.sent_datagrams += 1
                 node.sent_bytes += len(payload)
                 self._deliver(node, address, payload)
@@ -342,7 +364,7 @@ class GossipNetwork:
 
     def _feed_or_queue(self, node: SimNode, event: Event) -> None:
         """To a node that may be standing still."""
-        if self.now >= node.stalled_until and not node.inbox:
+        if self.now >= max(node.stalled_until, node.blocked_until) and not node.inbox:
             self._step(node, event)
         elif len(node.inbox) < SOCKET_PACKETS:
             node.inbox.append(event)
@@ -350,24 +372,31 @@ class GossipNetwork:
     # Streams: what TCP does about loss is left out but for probes, which have little time
 
     def _reachable(self, node: SimNode, peer: SimNode | None) -> bool:
-        return peer is not None and not self._is_cut(node, peer) and not self._is_cut(peer, node)
+        is_cut = peer is None or self._is_cut(node, peer) or self._is_cut(peer, node)
+        return not is_cut and self.now >= node.blocked_until
 
     def _probe_stream(self, node: SimNode, probe: ProbeStream) -> None:
         peer = self._by_address.get(probe.address)
         gives_up_at = self.now + probe.timeout_s
         outcome, at = StreamOutcome.SILENT, gives_up_at
         if peer is not None and self._reachable(node, peer) and self._rng.random() < (1 - self.loss) ** STREAM_PACKETS:
-            answers_at = max(self.now, peer.stalled_until) + 4 * (self._arrival() - self.now)
+            answers_at = max(self.now, peer.stalled_until, peer.blocked_until) + 4 * (self._arrival() - self.now)
             if not peer.running:
                 if peer.refuses:
                     outcome, at = StreamOutcome.REFUSED, self._arrival()
             elif peer.node_id == probe.node_id and answers_at < gives_up_at:
                 outcome, at = StreamOutcome.ANSWERED, answers_at
+        if outcome is StreamOutcome.SILENT and peer is not None and peer.running and self._takes_connection(node, peer):
+            outcome = StreamOutcome.ACCEPTED
         self._at(at, lambda: self._answered(node, StreamProbed(probe.probe, outcome)))
+
+    def _takes_connection(self, node: SimNode, peer: SimNode) -> bool:
+        return self._reachable(node, peer) and any(self._rng.random() < (1 - self.loss) ** 2 for _ in range(KNOCKS))
 
     def _exchange(self, node: SimNode, address: Address, payload: bytes) -> None:
         peer = self._by_address.get(address)
-        if peer is None or not peer.running or self.now < peer.stalled_until or not self._reachable(node, peer):
+        stands_until = max(peer.stalled_until, peer.blocked_until) if peer is not None else 0.0
+        if peer is None or not peer.running or self.now < stands_until or not self._reachable(node, peer):
             self._at(self.now + STREAM_TIMEOUT_S, lambda: self._answered(node, ExchangeFailed(address)))
             return
         effects = self._step(peer, ExchangeRequested(payload))
@@ -376,5 +405,7 @@ class GossipNetwork:
         self._at(self._arrival(), lambda: self._answered(node, ExchangeAnswered(reply.payload)))
 
     def _answered(self, node: SimNode, event: Event) -> None:
-        if node.running:
-            self._feed_or_queue(node, event)
+        if node.running and self.now >= node.stalled_until:
+            self._step(node, event)
+        elif node.running:
+            node.inbox.append(event)

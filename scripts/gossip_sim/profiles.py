@@ -108,7 +108,20 @@ def trouble(size: int, seed: int, minutes: float) -> list[Row]:
         since = network.now
         network.run(60 * minutes)
         rows.append(_alarms(what, network, since))
-    return rows
+    return [*rows, bursts(size, seed, minutes)]
+
+
+def bursts(size: int, seed: int, minutes: float) -> Row:
+    """What `scripts/bench gossip` does to real agents: a fifth of them stopped at a time, at 10 % loss."""
+    network = GossipNetwork(seed)
+    names = network.assemble(size)
+    network.loss = 0.1
+    rng, since = Random(seed), network.now
+    while network.now < since + 60 * minutes:
+        for name in rng.sample(names, max(1, size // 5)):
+            network.stall(name, 1.5)
+        network.run(3.5)
+    return _alarms("bursts of stalls", network, since)
 
 
 def partition(size: int, seed: int, minutes: float) -> list[Row]:

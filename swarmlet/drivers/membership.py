@@ -58,7 +58,14 @@ from swarmlet.model.observed import (
     TaskStatus,
 )
 from swarmlet.model.usage import USAGE_KEY, NodeUsage
-from swarmlet.transport import DatagramEndpoint, PeerNetwork, PeerTimeout, PeerUnavailable, RemoteError
+from swarmlet.transport import (
+    DatagramEndpoint,
+    PeerNetwork,
+    PeerTimeout,
+    PeerUnavailable,
+    RemoteError,
+    takes_connections,
+)
 
 EXCHANGE = "gossip.exchange"
 PROBE = "gossip.probe"
@@ -225,23 +232,41 @@ class Membership:
         task.add_done_callback(self._stream_probes.discard)
 
     async def _probe_stream(self, probe: ProbeStream) -> None:
+        knocking = asyncio.create_task(self._knock(probe))
+        try:
+            outcome = await self._ask_over_stream(probe)
+            self._step(StreamProbed(probe.probe, outcome))
+            if outcome is StreamOutcome.SILENT:
+                await knocking
+        finally:
+            knocking.cancel()
+            await asyncio.gather(knocking, return_exceptions=True)
+
+    async def _ask_over_stream(self, probe: ProbeStream) -> StreamOutcome:
         """An answer of the agent itself: the kernel would accept a connection for a process that stands still."""
         try:
             await self._network.call(probe.node_id, PROBE, b"", probe.timeout_s)
         except PeerUnavailable as error:
-            refused = isinstance(error.__cause__, ConnectionRefusedError)
-            outcome = StreamOutcome.REFUSED if refused else StreamOutcome.SILENT
+            return (
+                StreamOutcome.REFUSED if isinstance(error.__cause__, ConnectionRefusedError) else StreamOutcome.SILENT
+            )
         except PeerTimeout:
-            outcome = StreamOutcome.SILENT
+            return StreamOutcome.SILENT
         except RemoteError as error:
             # An agent that does not know the question lives as well.
             log.debug("gossip_probe_refused", node=probe.node_id, error=str(error))
-            outcome = StreamOutcome.ANSWERED
+        log.warning("node_answers_streams_only", node=probe.node_id, address=str(probe.address))
+        return StreamOutcome.ANSWERED
+
+    async def _knock(self, probe: ProbeStream) -> None:
+        """Told at once: it counts only before the probe's end."""
+        try:
+            taken = await takes_connections(probe.address, probe.timeout_s)
+        except ConnectionRefusedError:
+            self._step(StreamProbed(probe.probe, StreamOutcome.REFUSED))
         else:
-            outcome = StreamOutcome.ANSWERED
-        if outcome is StreamOutcome.ANSWERED:
-            log.warning("node_answers_streams_only", node=probe.node_id, address=str(probe.address))
-        self._step(StreamProbed(probe.probe, outcome))
+            if taken:
+                self._step(StreamProbed(probe.probe, StreamOutcome.ACCEPTED))
 
     async def _on_probe(self, _sender: NodeId, _payload: bytes) -> bytes:
         return b""

@@ -20,6 +20,8 @@ class GossipCounters:
     probes_by_stream: int = 0
     stream_rescues: int = 0
     """Peers that no datagram reached and that answered over a stream: look at the network's UDP."""
+    stalled_probes: int = 0
+    """Probes of peers whose hosts took a connection while their agents said nothing; each made again."""
     refused_ports: int = 0
     suspicions: int = 0
     deaths: int = 0

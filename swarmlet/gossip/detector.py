@@ -4,6 +4,8 @@ Each interval one peer is pinged. If no answer comes within its usual round trip
 others are asked to ping it too, and the shell is asked to try a stream; if nobody reached it in any way by the end of
 the probe, it is accused. Those asked say `Nack` when they got no answer either: if not even that comes, the fault may
 be ours, and our awareness rises.
+A peer whose host takes a connection while its agent says nothing stands still: it is probed again, and accused when
+that lasts.
 A suspicion that is heard prompts a few peers to probe the suspect at once: that confirms it soon, or tells the
 suspect.
 """
@@ -47,9 +49,17 @@ class Probe:
     indirect_at: float
     ends_at: float
     refused: bool = False
+    accepted: bool = False
+    """Its host took a connection."""
+    still_since: float = inf
+    """When the first of the probes began that found it standing still, one after the other."""
     asked: bool = False
     relays: set[NodeId] = field(default_factory=set)
     nacks: int = 0
+
+    @property
+    def stands_still(self) -> bool:
+        return self.accepted and not self.refused
 
     @property
     def due_at(self) -> float:
@@ -152,6 +162,9 @@ class Detector:
             self._counters.stream_rescues += 1
         elif outcome is StreamOutcome.REFUSED:
             self._take_refusal(probe, now)
+        elif outcome is StreamOutcome.ACCEPTED:
+            probe.accepted = True
+            probe.still_since = min(probe.still_since, probe.started_at)
 
     def on_ack(self, sender: NodeId, ack: Ack, now: float) -> None:
         probe = self._probes.get(ack.sequence)
@@ -230,7 +243,17 @@ class Detector:
         if not probe.refused:
             missing = len(probe.relays) - probe.nacks
             self._awareness.apply(missing if probe.relays and self._settings.nacks else 1)
-        self._verdicts.accuse(probe.target, probe.refused, now)
+        if probe.stands_still and now - probe.still_since < self._settings.stall_patience_s:
+            self._probe_again(probe, now)
+        else:
+            self._verdicts.accuse(probe.target, probe.refused, now)
+
+    def _probe_again(self, probe: Probe, now: float) -> None:
+        self._counters.stalled_probes += 1
+        entry = self._members.get(probe.target)
+        following = self._start(entry, now) if entry is not None and entry.liveness in LIVE else None
+        if following is not None:
+            following.still_since = probe.still_since
 
     # Probes for others, and theirs of us
 

@@ -102,6 +102,8 @@ class StreamOutcome(StrEnum):
     ANSWERED = "answered"
     REFUSED = "refused"
     """The host says that nobody listens there."""
+    ACCEPTED = "accepted"
+    """The host took a connection, its agent said nothing: the host lives, and the agent stands still."""
     SILENT = "silent"
 
 

@@ -51,6 +51,9 @@ class GossipSettings:
     """A node heard from this recently is not dead because somebody says so: it becomes a suspect."""
     awareness_max: int = 8
     """Lifeguard's S: how many times its usual waits a node that seems slow itself may add."""
+    stall_patience_s: float = 3.0
+    """A peer whose host takes connections while its agent says nothing is accused only after so long: a process that
+    stands still comes back more often than not, a host that is lost takes no connections."""
     stall_s: float = 0.3
     """Woken later than this, we stood still ourselves: every running wait gets that time back."""
 

@@ -2,6 +2,7 @@
 
 from swarmlet.transport.datagrams import DatagramEndpoint
 from swarmlet.transport.errors import CannotListen, FrameTooLarge, PeerTimeout, PeerUnavailable, RemoteError
+from swarmlet.transport.knock import takes_connections
 from swarmlet.transport.peers import PeerNetwork
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "PeerTimeout",
     "PeerUnavailable",
     "RemoteError",
+    "takes_connections",
 ]

@@ -41,6 +41,9 @@ class ListenerCounters:
     accepted: int = 0
     strangers: int = 0
     """Connections that did not prove their membership."""
+    knocks: int = 0
+    """Connections closed by the other end before it was known who that is: a peer that looks whether this host takes
+    any (see `knock`), or somebody's port scan."""
     over_limit: int = 0
     accept_failed: int = 0
 
@@ -117,9 +120,12 @@ class PeerListener:
             )
         except OSError as error:
             # Covers TLS errors, time-outs and plain disconnects: whoever it was did not become a peer.
-            self.counters.strangers += 1
             self.forget(connection)
             accepted.close()
+            if isinstance(error, ConnectionResetError) and error.errno is None:
+                self.counters.knocks += 1  # an end, not a reset: asyncio has no other word for it
+                return
+            self.counters.strangers += 1
             self._log("stranger_refused", source=host, problem=str(error), strangers=self.counters.strangers)
         except BaseException:
             accepted.close()

@@ -246,6 +246,34 @@ def test_a_stream_that_is_refused_is_as_good_as_a_refused_port() -> None:
     assert Liveness.DEAD in livenesses(effects, probe.node_id.removeprefix("id-"))
 
 
+def test_a_peer_that_stands_still_on_a_living_host_is_suspected_only_when_that_lasts() -> None:
+    core = a_core_with("b", "c")
+    probe, now = until_stream_probe(core)
+    began_at, effects = now, [probe]
+
+    while not (seen := livenesses(effects, probe.node_id.removeprefix("id-"))) and now < began_at + 10.0:
+        for effect in effects:
+            if isinstance(effect, ProbeStream) and effect.node_id == probe.node_id:
+                core.step(StreamProbed(effect.probe, StreamOutcome.ACCEPTED), now)
+        now = core.next_deadline(now)
+        effects = core.step(Tick(), now)
+
+    patience_s = GossipSettings().stall_patience_s
+    assert seen == [Liveness.SUSPECT]
+    assert patience_s - 0.5 <= now - began_at <= patience_s + 3.0
+
+
+def test_a_peer_that_stood_still_and_answers_again_is_given_the_whole_patience_anew() -> None:
+    core = a_core_with("b", "c")
+    probe, now = until_stream_probe(core)
+    core.step(StreamProbed(probe.probe, StreamOutcome.ACCEPTED), now)
+
+    hear(core, probe.node_id.removeprefix("id-"), [Ack(probe.probe)], now + 0.01)
+
+    assert core.counters.stalled_probes == 0
+    assert livenesses(wait(core, now + 0.01, 0.2), probe.node_id.removeprefix("id-")) == []
+
+
 def test_a_late_or_invented_outcome_changes_nothing() -> None:
     core = a_core_with("b", "c")
 

@@ -1,5 +1,6 @@
 """Gossip in virtual time: what users wait for, with crashes, loss, cuts, stalls and restarts."""
 
+from random import Random
 from statistics import median
 
 import pytest
@@ -72,6 +73,34 @@ def test_nobody_is_declared_dead_at_ten_percent_loss() -> None:
 
     assert sum(node.core.counters.deaths for node in network.running()) == 0
     assert network.run_until(network.agree, 2.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_is_declared_dead_in_bursts_of_stopped_agents_and_loss(seed: int) -> None:
+    network = GossipNetwork(seed)
+    names = network.assemble(20)
+    network.loss = 0.1
+    rng = Random(seed)
+
+    for _ in range(17):
+        for name in rng.sample(names, 4):
+            network.stall(name, 1.5)
+        network.run(3.5)
+
+    assert sum(node.core.counters.deaths for node in network.running()) == 0
+    assert sum(node.core.counters.stalled_probes for node in network.running()) > 0
+
+
+def test_an_agent_that_stands_still_for_good_is_dead_in_the_end() -> None:
+    network = GossipNetwork(seed=5)
+    names = network.form(5)
+
+    network.stall(names[-1], 60.0)
+
+    alert = names[:-1]
+    assert network.run_until(
+        lambda: all(network.liveness(name, names[-1]) is Liveness.DEAD for name in alert), within_s=10.0
+    )
 
 
 def test_a_node_that_stood_still_blames_nobody_and_comes_back() -> None:
