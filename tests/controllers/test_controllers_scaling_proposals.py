@@ -111,3 +111,50 @@ def test_what_is_not_known_only_ever_dampens(milli: list[int], unready: int, mis
         assert current <= dampened <= max(current, plain)
     elif ratio < 0.9 and not unready:
         assert min(plain, current) <= dampened <= current
+
+
+T, F = True, False
+KUBERNETES = {
+    # name: current, target in percent, levels of those measured (milli), readiness of all, expected
+    "ScaleUp": (3, 30, [300, 500, 700], [T, T, T], 5),
+    "ScaleUpUnreadyLessScale": (3, 30, [300, 500, 700], [F, T, T], 4),
+    "ScaleUpUnreadyNoScale": (3, 30, [400, 500, 700], [T, F, F], 3),
+    "ScaleUpIgnoresFailedPods": (2, 30, [500, 700], [T, T], 4),
+    "ScaleDown": (5, 50, [100, 300, 500, 250, 250], [T] * 5, 3),
+    "ScaleDownIncludeUnreadyPods": (5, 50, [100, 300, 500, 250, 250], [T, T, T, F, F], 2),
+    "ScaleDownExcludeUnscheduledPods": (5, 50, [100], [T, F, F, F, F], 1),
+    "MissingMetrics": (4, 100, [400, 95], [T] * 4, 3),
+    "MissingMetricsNoChangeEq": (2, 100, [1000], [T, T], 2),
+    "MissingMetricsNoChangeGt": (2, 100, [1900], [T, T], 2),
+    "MissingMetricsNoChangeLt": (2, 100, [600], [T, T], 2),
+    "MissingMetricsUnreadyChange": (3, 50, [100, 450], [F, T, T], 3),
+    "MissingMetricsUnreadyScaleUp": (3, 50, [100, 2000], [F, T, T], 4),
+    "MissingMetricsUnreadyScaleDown": (4, 50, [100, 100, 100], [F, T, T, T], 3),
+    "DuringRollingUpdateWithMaxSurge": (2, 50, [100, 100], [T, T, T], 2),
+}
+"""Figures of the cases of Kubernetes' own replica_calculator_test.go, each task with one processor reserved."""
+
+
+@pytest.mark.parametrize("case", KUBERNETES)
+def test_the_same_is_proposed_as_by_kubernetes(case: str) -> None:
+    current, percent, levels, readiness, expected = KUBERNETES[case]
+    whole = TaskTemplate(image="web:1", reservations=Resources(cpus=1))
+    measured: list[int | None] = [*levels, *[None] * (len(readiness) - len(levels))]
+    tasks = [a_task(level, ready=ready, template=whole) for level, ready in zip(measured, readiness, strict=True)]
+
+    (found,) = proposals(Autoscale(replicas_max=100, cpu_percent=percent), current, whole, tasks)
+
+    assert found.replicas == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "levels", "expected"),
+    [(15, [20, 10, 30], 4), (20, [12] * 5, 3), (20, [20, 21, 21], 3)],
+    ids=["ScaleUpCM", "ScaleDownCM", "ToleranceCM"],
+)
+def test_also_by_metrics_of_the_tasks_own(target: float, levels: list[float], expected: int) -> None:
+    metric = QUEUE.model_copy(update={"target_average": target})
+
+    assert the_proposal(
+        Autoscale(replicas_max=100, metrics=(metric,)), [waiting(each) for each in levels]
+    ).replicas == (expected)
