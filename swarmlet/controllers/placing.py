@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from swarmlet.controllers import relocation
 from swarmlet.controllers.membership import NodeRecord
 from swarmlet.controllers.node_views import node_view, request_of
+from swarmlet.controllers.pod_places import PodPlaces
 from swarmlet.controllers.seats import SeatKey
 from swarmlet.controllers.service_plan import Opening, ServicePlan
 from swarmlet.controllers.steps import Step
@@ -66,23 +67,33 @@ def _request(
     return requests[revision]
 
 
-def fill(view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, *, beside: bool) -> list[Creation]:
+def fill(
+    view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, pods: PodPlaces, *, beside: bool
+) -> list[Creation]:
     """Create the tasks of the plan's openings of one kind, as far as there is room; say what did not fit."""
+    service = plan.service
     openings = [opening for opening in plan.openings if opening.beside is beside]
+    openings = [opening for opening in openings if not pods.is_leaving(service, opening.key[0])]
     request = request_of(plan.service.id, plan.service.spec.template, plan.service.spec)
     created: list[Creation] = []
     refused: dict[NodeId, str] = {}
     for opening in openings:
-        answer = ledger.place_on(opening.node, request) if opening.node else ledger.place(request)
+        if opening.node:
+            answer = ledger.place_on(opening.node, request)
+        elif pods.has(service):
+            answer = pods.place(service, opening.key[0], request)
+        else:
+            answer = ledger.place(request)
         match answer:
             case Placed(node):
-                created.append(_creation(view, plan, opening, view.nodes[node]))
+                beside_pod = pods.witness(service, opening.key[0])
+                created.append(_creation(view, plan, opening, view.nodes[node], beside_pod))
             case Unplaceable(reasons):
                 if opening.leaving is not None and opening.leaving.task.relocate_to:
                     plan.unmarked.append(opening.leaving)
                     continue
                 refused |= reasons
-                if opening.node is None:
+                if opening.node is None and not pods.has(service):
                     break  # where one of them does not fit, its equals do not fit either
     unplaced = len(openings) - len(created) - len(plan.unmarked) * beside
     if unplaced:
@@ -91,7 +102,9 @@ def fill(view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, *, besid
     return created
 
 
-def _creation(view: ClusterView, plan: ServicePlan, opening: Opening, node: NodeRecord) -> Creation:
+def _creation(
+    view: ClusterView, plan: ServicePlan, opening: Opening, node: NodeRecord, beside: tuple[Compare, ...]
+) -> Creation:
     service, predecessor = plan.service, plan.newest.get(opening.key)
     seat = f"node {node.node.id} up since {node.node.status_since}" if opening.key[1] else f"slot {opening.key[0]}"
     task = Task(
@@ -106,7 +119,7 @@ def _creation(view: ClusterView, plan: ServicePlan, opening: Opening, node: Node
     return Creation(
         key=opening.key,
         task=task,
-        step=Step((plan.compare, node.compare, Compare(task.key, 0)), (put(task.key, task),)),
+        step=Step((plan.compare, node.compare, Compare(task.key, 0), *beside), (put(task.key, task),)),
         node=node,
     )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from swarmlet.controllers.budget import Budget
 from swarmlet.controllers.fates import Fate
 from swarmlet.controllers.hosts import stops_first
+from swarmlet.controllers.pod_tasks import key_of
 from swarmlet.controllers.seats import NO_NODE, Seat
 from swarmlet.controllers.steps import Step
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
@@ -78,7 +79,7 @@ def departures(
             elif task.standing is Standing.UNREADY:
                 found.stop(task, task.leaves, because)
             elif stops_first(service.spec) and len(seat) == 1:
-                if budget.take(task):
+                if key_of(task.task) in view.pods.torn or budget.take(task):
                     found.stop(task, task.leaves, because)
                     found.within_budget.add(task.id)
                 else:

@@ -165,7 +165,12 @@ def _one_current_per_seat(plan: ServicePlan) -> None:
 
 
 def _clear_surplus_seats(plan: ServicePlan) -> None:
-    for seat in _least_valuable(plan.seats.values(), len(plan.seats) - plan.wanted):
+    if plan.service.spec.template.pod:
+        # A pod's members keep the same slots.
+        surplus = [seat for seat in plan.seats.values() if seat.key[0] > plan.wanted]
+    else:
+        surplus = _least_valuable(plan.seats.values(), len(plan.seats) - plan.wanted)
+    for seat in surplus:
         for each in seat:
             plan.stop(each, SCALED_DOWN, plan.compare)
             plan.surplus.add(each.id)

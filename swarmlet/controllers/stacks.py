@@ -8,7 +8,7 @@ port at the same moment, both get in, and the data plane lets the older service 
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from swarmlet.controllers import prerequisites
+from swarmlet.controllers import pods, prerequisites
 from swarmlet.controllers.autoscaling import autoscaled, kept_replicas
 from swarmlet.controllers.stack_errors import (
     AutoscaledNotScalable,
@@ -33,7 +33,8 @@ def deploy(state: ClusterState, spec: StackSpec, now: float) -> Transaction:
     """Make the stack what the file says. Raises a subclass of `StackRefused`."""
     name = StackName(spec.name)
     _check_dependencies(spec)
-    spec = prerequisites.bound(spec)
+    pods.check(spec)
+    spec = pods.ordered(prerequisites.bound(spec))
     _check_ports(state, spec)
     before = services_of(state, name)
     after = {each.id: each for each in (_wanted(name, wanted, before) for _, wanted in sorted(spec.services.items()))}
@@ -76,7 +77,7 @@ def remove(state: ClusterState, stack: StackName) -> Transaction:
 
 
 def scale(state: ClusterState, service: ServiceId, replicas: int) -> Transaction:
-    """Change how many tasks a replicated service has. Raises a subclass of `StackRefused`."""
+    """Change how many tasks a replicated service has, and all that share a pod with it. Raises a `StackRefused`."""
     stored = state.services.get(service)
     if stored is None:
         raise UnknownService(service, tuple(sorted(state.services)))
@@ -87,12 +88,14 @@ def scale(state: ClusterState, service: ServiceId, replicas: int) -> Transaction
     if not 0 <= replicas <= REPLICAS_MAX:
         raise ReplicasOutOfRange(service, replicas, REPLICAS_MAX)
     before = stored.value.spec.replicas
-    compares = (Compare(stored.value.key, stored.revision),)
+    together = pods.together(state, stored)
+    compares = tuple(Compare(each.value.key, each.revision) for each in together)
     if replicas == before:
         return Transaction(compares, (), reason=f"scale {service}: it has {replicas} replicas already")
-    spec = stored.value.spec.model_copy(update={"replicas": replicas})
-    scaled = stored.value.model_copy(update={"spec": spec})
-    return Transaction(compares, (put(scaled.key, scaled),), reason=f"scale {service} from {before} to {replicas}")
+    specs = [each.value.spec.model_copy(update={"replicas": replicas}) for each in together]
+    scaled = [each.value.model_copy(update={"spec": spec}) for each, spec in zip(together, specs, strict=True)]
+    operations = tuple(put(each.key, each) for each in scaled)
+    return Transaction(compares, operations, reason=f"scale {service} from {before} to {replicas}")
 
 
 def services_of(state: ClusterState, stack: StackName) -> dict[ServiceId, Versioned[Service]]:

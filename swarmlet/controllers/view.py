@@ -1,90 +1,26 @@
-"""One look at the cluster, indexed: each task with what its node says of it and what that means.
-
-Rules: silence is no verdict. A task without a status on a living node is presumed to be starting; the word of
-a node that is suspected, or that left a moment ago, is out of date and counts as silence. What has ended for
-good (EXITED) stays ended, even when its node is lost.
-"""
+"""One look at the cluster, indexed: all tasks with what their nodes say of them (see `task_view`), and the nodes."""
 
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from swarmlet.controllers.belonging import Belonging
 from swarmlet.controllers.hosts import global_hosts, why_it_leaves
 from swarmlet.controllers.membership import NodeRecord
 from swarmlet.controllers.node_views import node_view
 from swarmlet.controllers.outcome import ControllerSettings
-from swarmlet.model.ids import NodeId, ServiceId, TaskId
-from swarmlet.model.objects import NODES, Desired, NodeStatus, Service, Task
-from swarmlet.model.observed import Liveness, ObservedState, Phase, TaskStatus
+from swarmlet.controllers.pod_tasks import PodTasks, stand_together
+from swarmlet.controllers.task_view import Standing, TaskView, standing_of
+from swarmlet.model.ids import NodeId, ServiceId
+from swarmlet.model.objects import NodeStatus, Service
+from swarmlet.model.observed import Liveness, ObservedState
 from swarmlet.model.spec import Mode
 from swarmlet.model.state import ClusterState
-from swarmlet.model.transaction import Compare
+
+__all__ = ["ClusterView", "Standing", "TaskView"]
 
 
-class Standing(IntEnum):
-    """What a task is worth to its service; the higher, the dearer."""
-
-    LOST = 0
-    UNREADY = 1
-    """Its node says that it does not (yet) serve."""
-    UNKNOWN = 2
-    """Its node has not said anything that counts."""
-    ENDED = 3
-    READY = 4
-
-
-@dataclass(frozen=True, slots=True)
-class TaskView:
-    task: Task
-    revision: int
-    status: TaskStatus | None
-    standing: Standing
-    node: NodeRecord | None
-    leaves: str = ""
-    """Why it is to leave its node; empty while it may stay."""
-
-    @property
-    def id(self) -> TaskId:
-        return self.task.id
-
-    @property
-    def runs(self) -> bool:
-        """It is meant to run; whether it does is another matter."""
-        return self.task.desired is Desired.RUN
-
-    @property
-    def compare(self) -> Compare:
-        return Compare(self.task.key, self.revision)
-
-    @property
-    def node_compare(self) -> Compare:
-        return self.node.compare if self.node else Compare(NODES + self.task.node, 0)
-
-    @property
-    def on_lost_node(self) -> bool:
-        return self.node is None or self.node.gone
-
-    @property
-    def phase(self) -> Phase | None:
-        return self.status.phase if self.status else None
-
-    @property
-    def is_gone(self) -> bool:
-        """Nothing of it runs any more, as far as anyone can know."""
-        return self.on_lost_node or self.phase is Phase.STOPPED
-
-    @property
-    def succeeded(self) -> bool:
-        return self.exit_code == 0
-
-    @property
-    def exit_code(self) -> int | None:
-        """With which it ended for good; None while it has not, or nobody saw how."""
-        if self.task.ended_with is not None or self.status is None or self.phase is not Phase.EXITED:
-            return self.task.ended_with
-        return self.status.exit_code
+NO_PODS = PodTasks()
 
 
 @dataclass(slots=True)
@@ -97,6 +33,7 @@ class ClusterView:
     """Sorted by age, the oldest first."""
     voters: Container[NodeId]
     belonging: Belonging
+    pods: PodTasks = NO_PODS
     wake_at: float | None = None
     unfinished_drains: frozenset[NodeId] = frozenset()
     """Draining nodes on which others than global services' tasks still run."""
@@ -119,11 +56,12 @@ class ClusterView:
             task, record = versioned.value, nodes.get(versioned.value.node)
             status = observed.status(task.node, task.id)
             spec = state.services[task.service].value.spec if task.service in state.services else None
-            standing, leaves = _standing(task, record, status), why_it_leaves(task, record, spec, belonging)
+            standing, leaves = standing_of(task, record, status), why_it_leaves(task, record, spec, belonging)
             tasks[task.service].append(TaskView(task, versioned.revision, status, standing, record, leaves))
         for siblings in tasks.values():
             siblings.sort(key=lambda view: (view.task.created_at, view.id))
-        view = cls(now, settings, state, nodes, dict(tasks), voters, belonging, node_names=_names(nodes))
+        pods = stand_together(state, tasks)
+        view = cls(now, settings, state, nodes, dict(tasks), voters, belonging, pods, node_names=_names(nodes))
         view.unfinished_drains = frozenset(view._unfinished_drains())
         for record in nodes.values():
             if record.node.drain is not None and record.node.drain.deadline is not None:
@@ -174,16 +112,6 @@ class ClusterView:
         has_task = {each.task.node for each in self.tasks_of(service.id) if each.runs}
         hosts = global_hosts((record.node for record in self.up_nodes()), service.spec, has_task, self.belonging)
         return [self.nodes[node.id] for node in hosts]
-
-
-def _standing(task: Task, node: NodeRecord | None, status: TaskStatus | None) -> Standing:
-    if task.ended_with is not None or (status is not None and status.phase is Phase.EXITED):
-        return Standing.ENDED
-    if node is None or node.gone:
-        return Standing.LOST
-    if status is None or not node.is_alive:
-        return Standing.UNKNOWN
-    return Standing.READY if status.ready else Standing.UNREADY
 
 
 def _names(nodes: Mapping[NodeId, NodeRecord]) -> dict[NodeId, str]:

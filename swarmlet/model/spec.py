@@ -155,6 +155,8 @@ class TaskTemplate(Frozen):
     files: tuple[FileMount, ...] = ()
     scraped_ports: tuple[Port, ...] = ()
     """Where its node asks for its own metrics (`Autoscale.metrics`)."""
+    pod: Name | Literal[""] = ""
+    """Tasks of one slot of all services of the stack that name the same pod share one network, on one node."""
     bound_to: dict[str, RevisionHash] = Field(default_factory=dict)
     """Services of the stack and their own revisions, each of which makes a new one of this. Set by a deploy (see
     `controllers.prerequisites`)."""

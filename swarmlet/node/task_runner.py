@@ -217,6 +217,7 @@ class TaskRunner:
             service=task.service,
             name=f"swarmlet-{task.service}-{task.id}",
             template=task.template,
+            pod=_pod(task),
             environment={
                 "SWARMLET_TASK": task.id,
                 "SWARMLET_SERVICE": task.service,
@@ -225,3 +226,9 @@ class TaskRunner:
                 "SWARMLET_NODE_NAME": self._around.node_name,
             },
         )
+
+
+def _pod(task: Task) -> str:
+    """The same for all tasks on one node that share a network; a service's name has its stack's before a dot."""
+    stack = task.service.partition(".")[0]
+    return f"swarmlet-pod-{stack}.{task.template.pod}-{task.slot}" if task.template.pod else ""

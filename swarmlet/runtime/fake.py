@@ -72,6 +72,8 @@ class FakeRuntime:
         self.clock = clock
         self.calls: list[tuple[str, str]] = []
         self.containers: dict[ContainerId, FakeContainer] = {}
+        self.pods: dict[str, int] = {}
+        """Those with containers, and what tells their addresses apart."""
         self.images: set[str] = set()
         """Here already; any other is fetched at once unless `missing_images` or `hold_pull` says otherwise."""
 
@@ -92,6 +94,7 @@ class FakeRuntime:
 
         self._capacity = capacity
         self._numbers = itertools.count(1)
+        self._pod_numbers = itertools.count(1)
         self._held_pulls: dict[str, asyncio.Event] = {}
         self._graces: dict[ContainerId, asyncio.Event] = {}
         self._readers: set[asyncio.Queue[ContainerEvent | None]] = set()
@@ -166,6 +169,8 @@ class FakeRuntime:
         if any(other.spec.name == spec.name for other in self.containers.values()):
             raise ContainerFailed(f"the container name {spec.name} is already in use")
         container_id = ContainerId(f"fake-{next(self._numbers)}")
+        if spec.pod:
+            self.pods.setdefault(spec.pod, next(self._pod_numbers))
         seen = Container(container_id, spec.task, ContainerState.CREATED, None, None, (), spec.template.image)
         self.containers[container_id] = FakeContainer(spec, identity_labels(self.cluster, self.node_id, spec), seen)
         self._wake()
@@ -204,6 +209,8 @@ class FakeRuntime:
         self._called("remove", container_id)
         self._end(container_id, KILLED)
         self.containers.pop(container_id, None)
+        kept = {container.spec.pod for container in self.containers.values()}
+        self.pods = {pod: number for pod, number in self.pods.items() if pod in kept}
         self._wake()
 
     async def list(self) -> list[Container]:
@@ -280,7 +287,9 @@ class FakeRuntime:
         task = container.spec.task
         if task in self.endpoints:
             return self.endpoints[task]
-        host = f"10.88.0.{container.seen.id.removeprefix('fake-')}"
+        pod = container.spec.pod
+        number = self.pods[pod] if pod else container.seen.id.removeprefix("fake-")
+        host = f"10.89.0.{number}" if pod else f"10.88.0.{number}"
         return tuple(Endpoint(target_port=port, host=host, port=port) for port in target_ports(container.spec.template))
 
     def _end(self, container_id: ContainerId, exit_code: int) -> None:

@@ -61,6 +61,8 @@ class ContainerSpec:
     """Added to the template's."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to the template's, and stronger."""
+    pod: str = ""
+    """Containers of one pod share one network, where the runtime gives containers networks of their own."""
 
 
 @dataclass(frozen=True, slots=True)

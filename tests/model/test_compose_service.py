@@ -214,3 +214,9 @@ def test_old_booleans_are_read_with_a_warning() -> None:
 
     assert parsed.spec.services["web"].template.read_only
     assert "write true" in str(parsed.warnings[0])
+
+
+def test_a_pod_is_named_as_services_are() -> None:
+    assert a_template("x-swarmlet: {pod: front}").pod == "front"
+    assert a_template().pod == ""
+    assert "'Front' is no name for a pod" in the_error(a_file("x-swarmlet: {pod: Front}")).message

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from runtime_builders import (
@@ -347,3 +348,36 @@ async def test_what_a_running_container_uses_is_measured_with_all_its_processes(
     await world.runtime.kill(container_id)
 
     assert spec.task not in await world.runtime.usage()
+
+
+async def test_containers_of_one_pod_have_one_address_and_others_have_not(world: World) -> None:
+    if world.kind == "process":
+        pytest.skip("processes have their host's network, all of them")
+    web = replace(a_spec(world, "exec httpd -f -p 8080 -h /www", ports=(8080,)), pod="swarmlet-pod-demo.front-1")
+    side = replace(a_spec(world, ports=(9090,)), pod="swarmlet-pod-demo.front-1")
+    alone = a_spec(world, ports=(8080,))
+    ids = [await started(world, spec) for spec in (web, side, alone)]
+
+    found = [await seen(world.runtime, container_id) for container_id in ids]
+    (first,), (second,), (third,) = (container.endpoints for container in found)
+
+    assert first.host == second.host != third.host
+    assert (first.port, second.port) == (8080, 9090)
+    assert len(await world.runtime.list()) == 3, "nothing of the pod itself is a container of a task"
+
+
+async def test_one_of_a_pod_ends_starts_again_and_goes_without_the_others(world: World) -> None:
+    if world.kind == "process":
+        pytest.skip("processes have their host's network, all of them")
+    specs = [replace(a_spec(world, ports=(port,)), pod="swarmlet-pod-demo.front-2") for port in (8080, 9090)]
+    one, other = [await started(world, spec) for spec in specs]
+    address = (await seen(world.runtime, other)).endpoints[0].host
+
+    await world.runtime.kill(one)
+    await world.runtime.start(one)
+    assert (await seen(world.runtime, one)).endpoints[0].host == address
+
+    await world.runtime.remove(one)
+    assert (await seen(world.runtime, other)).state is ContainerState.RUNNING
+    again = await started(world, replace(a_spec(world, ports=(8081,)), pod=specs[0].pod))
+    assert (await seen(world.runtime, again)).endpoints[0].host == address

@@ -12,6 +12,7 @@ from swarmlet.model.compose.node_probes import read_node_probe
 from swarmlet.model.compose.placement import UNSAID_EXTENSION as UNSAID_PLACEMENT
 from swarmlet.model.compose.placement import PlacementExtension, read_tolerations
 from swarmlet.model.compose.placement import read_extension as read_placement
+from swarmlet.model.compose.pod import read_pod
 from swarmlet.model.compose.readiness import read_readiness
 from swarmlet.model.compose.scalars import integer
 from swarmlet.model.compose.updates import RolloutExtension, read_rollout
@@ -36,6 +37,7 @@ class Extension:
     tolerations: tuple[Toleration, ...] = ()
     autoscale: Autoscale | None = None
     autoscale_node: Node | None = None
+    pod: str = ""
 
 
 UNSAID_EXTENSION = Extension()
@@ -54,6 +56,7 @@ def read_extension(node: Node, findings: Findings) -> Extension:
         tolerations=fields.read("tolerations", lambda value: read_tolerations(value, findings), ()),
         autoscale=fields.read("autoscale", lambda value: read_autoscale(value, findings), None),
         autoscale_node=fields.value("autoscale"),
+        pod=fields.read("pod", read_pod, ""),
     )
 
 

@@ -8,6 +8,11 @@ _X = "services.*.x-swarmlet"
 EXTENSION: tuple[KeyRow, ...] = (
     supported(_X, "What Compose has no key for."),
     supported(
+        _X + ".pod",
+        "Services of the stack with the same name here share one network: their tasks of one slot are on one node and "
+        "reach each other by localhost. They have as many tasks, and no port in common.",
+    ),
+    supported(
         _X + ".health",
         "A probe by the node instead of a command in the container; timings are those of `healthcheck`.",
     ),

@@ -175,6 +175,7 @@ class ServiceReader:
             mounts=self.mounts.distinct(mounts),
             health_check=health_check,
             readiness=extension.readiness,
+            pod=extension.pod,
             labels={
                 **fields.read("label_file", self._labels_of_files, {}),
                 **fields.read("labels", _labels, {}),

@@ -57,6 +57,12 @@ def container_payload(
     return payload
 
 
+def in_pod(payload: Mapping[str, Any], pod: str) -> dict[str, Any]:
+    """The network is the pod's, then, and may not be asked for again."""
+    own = {"netns", "Networks"}
+    return {**{key: value for key, value in payload.items() if key not in own}, "pod": pod}
+
+
 def endpoints_at(address: str, labels: Mapping[str, str]) -> tuple[Endpoint, ...]:
     """Where a container with this address answers, by the ports its labels name."""
     ports = [int(port) for port in labels.get(PORTS_LABEL, "").split(",") if port]

@@ -32,6 +32,8 @@ class Look:
     pid: int
     address: str
     stop_signal: int
+    pod: str = ""
+    """The engine's id of its pod."""
 
     @property
     def running(self) -> bool:
@@ -64,6 +66,7 @@ def look_of(inspected: Mapping[str, Any]) -> Look:
         pid=int(state["Pid"]),
         address=addresses[0] if addresses else _address_without_network(inspected),
         stop_signal=int(stop_signal),
+        pod=inspected.get("Pod") or "",
     )
 
 

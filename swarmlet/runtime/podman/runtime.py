@@ -38,7 +38,7 @@ from swarmlet.runtime.interface import (
     RuntimeUnavailable,
     Used,
 )
-from swarmlet.runtime.podman.container_spec import container_payload, endpoints_at
+from swarmlet.runtime.podman.container_spec import container_payload, endpoints_at, in_pod
 from swarmlet.runtime.podman.engine import RUNTIME_NAME, Engine, EngineRefused, Params, Reply
 from swarmlet.runtime.podman.exec_monitors import ExecMonitors
 from swarmlet.runtime.podman.files import TaskFiles
@@ -46,6 +46,7 @@ from swarmlet.runtime.podman.images import Images
 from swarmlet.runtime.podman.ledger import Look, state_of
 from swarmlet.runtime.podman.logs import log_lines
 from swarmlet.runtime.podman.observer import Observer, is_process_of
+from swarmlet.runtime.podman.pods import Pods
 from swarmlet.runtime.podman.streams import EngineStreams, frames
 
 KILL_WITHIN_S = 30.0
@@ -73,6 +74,7 @@ class PodmanRuntime:
         self._files = TaskFiles(files_dir)
         self._files_swept = False
         self._creating: set[TaskId] = set()
+        self._pods = Pods(self._engine, cluster, node_id, network)
         self._observer = Observer(self._engine, self._streams, self._is_ours, cluster)
         self._cgroups = Cgroups()
 
@@ -101,7 +103,11 @@ class PodmanRuntime:
         mounts = self._files.mounts(spec.task, spec.template.files)
         payload = container_payload(spec, self._cluster, self._node_id, self._network, mounts)
         try:
-            reply = await self._engine.call("POST", "/containers/create", body=payload)
+            if spec.pod:
+                async with self._pods.present(spec.pod) as pod:
+                    reply = await self._engine.call("POST", "/containers/create", body=in_pod(payload, pod))
+            else:
+                reply = await self._engine.call("POST", "/containers/create", body=payload)
         except EngineRefused as refused:
             if "image not known" in refused.message:
                 self._images.forget(spec.template.image)
@@ -142,11 +148,14 @@ class PodmanRuntime:
             await self._observer.look(container_id)
         if known is not None:
             await self._forget_files(known.task)
+            if known.pod:
+                await self._left(known.pod)
 
     async def list(self) -> list[Container]:
         labels = [f"{CLUSTER_LABEL}={self._cluster}", f"{NODE_LABEL}={self._node_id}"]
         params: Params = {"all": True, "filters": json.dumps({"label": labels})}
         try:
+            await self._pods.sweep()
             reply = await self._engine.call("GET", "/containers/json", params)
         except EngineRefused as refused:
             # Podman refuses the whole list for one container whose files are damaged: nothing is known then.
@@ -212,6 +221,12 @@ class PodmanRuntime:
 
     def _is_ours(self, labels: dict[str, str]) -> bool:
         return labels.get(CLUSTER_LABEL) == self._cluster and labels.get(NODE_LABEL) == self._node_id
+
+    async def _left(self, pod: str) -> None:
+        try:
+            await self._pods.left(pod)
+        except EngineRefused as refused:
+            raise ContainerFailed(refused.message) from None
 
     async def _forget_files(self, task: TaskId) -> None:
         await asyncio.to_thread(self._files.remove, task)
