@@ -1,31 +1,57 @@
-"""`swarmlet explain`: why things are as they are. A service: why it has as many tasks as it has."""
+"""`swarmlet explain`: why things are as they are.
+
+A service: why it has as many tasks as it has, and where one more would go. A task: why it is where it is.
+"""
 
 import time
 from typing import Annotated
 
 import typer
 
+from swarmlet.api.explain_schema import PlacementExplanation
 from swarmlet.api.scaling_schema import ScalingView
 from swarmlet.api.schema import ServiceView
 from swarmlet.cli.client import Client
+from swarmlet.cli.explain_placement import placement_lines
 from swarmlet.cli.output import Output, OutputOption, age, show_json
 
 CHANGES_SHOWN_MAX = 5
 
 
 def explain(
-    target: Annotated[str, typer.Argument(metavar="STACK.SERVICE", help="A service.")],
+    target: Annotated[str, typer.Argument(metavar="TASK|STACK.SERVICE", help="A task's id, or a service.")],
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Why a service was scaled, or was not: its metrics, what holds it, and the last changes."""
-    _explain_service(Client.from_environment(), target, output)
+    """Why a task is where it is, rule by rule; why a service was scaled or not, and where its next task would go."""
+    client = Client.from_environment()
+    if "." in target:
+        _explain_service(client, target, output)
+        return
+    view = client.get(f"/v1/explain/tasks/{target}", PlacementExplanation)
+    if output is Output.JSON:
+        show_json(view)
+        return
+    for line in placement_lines(view):
+        print(line)
+
+
+class ServiceExplanation(ScalingView):
+    placement: PlacementExplanation
+    """Of one more task."""
 
 
 def _explain_service(client: Client, service: str, output: Output) -> None:
     view = client.get(f"/v1/services/{service}/scaling", ScalingView)
+    placement = client.get(f"/v1/explain/services/{service}", PlacementExplanation)
     if output is Output.JSON:
-        show_json(view)
+        show_json(ServiceExplanation(**view.model_dump(), placement=placement))
         return
+    _say_scaling(client, service, view)
+    for line in placement_lines(placement):
+        print(line)
+
+
+def _say_scaling(client: Client, service: str, view: ScalingView) -> None:
     if not view.autoscaled:
         declared = client.get(f"/v1/services/{service}", ServiceView)
         print(f"{view.service}: {declared.wanted} tasks as declared ({declared.mode}); it is not autoscaled")

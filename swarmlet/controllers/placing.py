@@ -1,9 +1,8 @@
 """Placing: the openings of all services are filled through the scheduler, one ledger for all of them.
 
-Rules: what runs, and what was told to stop and is not gone yet, takes its room; what is about to be replaced is
-no part of the spread, so that a rollout ends as evenly as a fresh start. Empty seats of all services come
-before anyone's rollout. Every creation is guarded by the service it was read from, the node it goes to, and
-the absence of its key.
+Rules: empty seats of all services come before anyone's rollout, those of the more important ones first; what finds no
+room may be promised some (see `preempting`). Every creation is guarded by the service it was read from, the node it
+goes to, and the absence of its key.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,17 +10,18 @@ from dataclasses import dataclass
 
 from swarmlet.controllers import relocation
 from swarmlet.controllers.membership import NodeRecord
-from swarmlet.controllers.node_views import node_view, request_of
+from swarmlet.controllers.node_views import request_of
 from swarmlet.controllers.pod_places import PodPlaces
+from swarmlet.controllers.preempting import Promises
 from swarmlet.controllers.seats import SeatKey
 from swarmlet.controllers.service_plan import Opening, ServicePlan
 from swarmlet.controllers.steps import Step
 from swarmlet.controllers.task_ids import derived_task_id
-from swarmlet.controllers.view import ClusterView, Standing, TaskView
-from swarmlet.model.ids import NodeId, RevisionHash, ServiceId
+from swarmlet.controllers.view import ClusterView
+from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import Task
 from swarmlet.model.transaction import Compare, put
-from swarmlet.scheduler import ClusterCapacity, Placed, PlacementRequest, Unplaceable
+from swarmlet.scheduler import Placed, Unplaceable
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,49 +34,19 @@ class Creation:
     node: NodeRecord
 
 
-def capacity_of(view: ClusterView, plans: Mapping[ServiceId, ServicePlan]) -> ClusterCapacity:
-    """The ledger before the first placement."""
-    ledger = ClusterCapacity(
-        node_view(record.node, record.observed, view.voters, view.now) for record in view.nodes.values()
-    )
-    for service, tasks in view.tasks.items():
-        plan = plans.get(service)
-        requests: dict[RevisionHash, PlacementRequest] = {}
-        for each in tasks:
-            if not _takes_nothing(view, each):
-                leaving = plan is None or not each.runs or each.id in plan.fates or bool(each.leaves)
-                leaving = leaving or (plan is not None and each.task.revision != plan.service.revision)
-                ledger.assign(each.task.node, _request(each, plan, requests), leaving=leaving)
-    return ledger
+def by_priority(plans: Mapping[ServiceId, ServicePlan]) -> list[ServicePlan]:
+    return sorted(plans.values(), key=lambda plan: (-plan.service.spec.priority, plan.service.id))
 
 
-def _takes_nothing(view: ClusterView, each: TaskView) -> bool:
-    return each.is_gone or view.is_dead(each) or (not each.runs and each.standing is Standing.ENDED)
-
-
-def _request(
-    each: TaskView, plan: ServicePlan | None, requests: dict[RevisionHash, PlacementRequest]
-) -> PlacementRequest:
-    """A task that ended keeps its part in the spread, but no resources."""
-    if each.standing is Standing.ENDED:
-        return PlacementRequest(each.task.service)
-    revision = each.task.revision
-    if revision not in requests:
-        spec = plan.service.spec if plan else None
-        requests[revision] = request_of(each.task.service, each.task.template, spec)
-    return requests[revision]
-
-
-def fill(
-    view: ClusterView, plan: ServicePlan, ledger: ClusterCapacity, pods: PodPlaces, *, beside: bool
-) -> list[Creation]:
+def fill(view: ClusterView, plan: ServicePlan, promises: Promises, pods: PodPlaces, *, beside: bool) -> list[Creation]:
     """Create the tasks of the plan's openings of one kind, as far as there is room; say what did not fit."""
-    service = plan.service
+    service, ledger = plan.service, promises.ledger
     openings = [opening for opening in plan.openings if opening.beside is beside]
     openings = [opening for opening in openings if not pods.is_leaving(service, opening.key[0])]
     request = request_of(plan.service.id, plan.service.spec.template, plan.service.spec)
     created: list[Creation] = []
     refused: dict[NodeId, str] = {}
+    promised = 0
     for opening in openings:
         if opening.node:
             answer = ledger.place_on(opening.node, request)
@@ -88,14 +58,20 @@ def fill(
             case Placed(node):
                 beside_pod = pods.witness(service, opening.key[0])
                 created.append(_creation(view, plan, opening, view.nodes[node], beside_pod))
+                promises.created(node, request)
             case Unplaceable(reasons):
                 if opening.leaving is not None and opening.leaving.task.relocate_to:
                     plan.unmarked.append(opening.leaving)
                     continue
+                if not beside and not pods.has(service) and promises.promise(plan, request, opening.node):
+                    promised += 1
+                    continue
                 refused |= reasons
                 if opening.node is None and not pods.has(service):
                     break  # where one of them does not fit, its equals do not fit either
-    unplaced = len(openings) - len(created) - len(plan.unmarked) * beside
+    if promised:
+        plan.messages.append(f"{promised} of {plan.wanted} tasks wait until those that make room for them are gone")
+    unplaced = len(openings) - len(created) - promised - len(plan.unmarked) * beside
     if unplaced:
         plan.waits_because = "there is no room for new tasks"
         _report(view, plan, refused, unplaced, beside)

@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from swarmlet.controllers import relocation
 from swarmlet.controllers.autoscaling import scale_all
 from swarmlet.controllers.fates import Fate
+from swarmlet.controllers.holdings import capacity_of, holdings
 from swarmlet.controllers.membership import NodeRecord, node_records, unseen_until
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
-from swarmlet.controllers.placing import Creation, capacity_of, describe, fill
+from swarmlet.controllers.placing import Creation, by_priority, describe, fill
 from swarmlet.controllers.pod_places import PodPlaces
+from swarmlet.controllers.preempting import Promises
 from swarmlet.controllers.prerequisites import ends
 from swarmlet.controllers.retention import clear_removed, expire
 from swarmlet.controllers.revisions import clear
@@ -94,11 +96,11 @@ def _problem(plan: ServicePlan) -> ServiceProblem:
 def _decide(view: ClusterView) -> list[_Decisions]:
     plans = {id_: plan_service(view, service) for id_, service in sorted(view.state.services.items())}
     creations: dict[ServiceId, list[Creation]] = {id_: [] for id_ in plans}
-    ledger = capacity_of(view, plans)
-    pods = PodPlaces(view, plans, ledger)
+    promises = Promises.of(view, plans, capacity_of(view, holdings(view, plans)))
+    pods = PodPlaces(view, plans, promises.ledger)
     for beside in (False, True):
-        for id_, plan in plans.items():
-            creations[id_] += fill(view, plan, ledger, pods, beside=beside)
+        for plan in by_priority(plans):
+            creations[plan.service.id] += fill(view, plan, promises, pods, beside=beside)
     for id_, plan in plans.items():
         conclude(plan)
         expire(view, plan, {creation.key for creation in creations[id_]})

@@ -1,0 +1,144 @@
+"""Priorities as the leader keeps them: room is made, kept for whom it was made, and given to nobody else."""
+
+import pytest
+from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template, put_keys
+
+from swarmlet.model.ids import ServiceId
+from swarmlet.model.spec import Mode, ServiceSpec
+
+VIP = ServiceId("vip.app")
+OTHER = ServiceId("other.app")
+
+
+def sized(memory_mib: int, replicas: int = 1, priority: int = 0, mode: Mode = Mode.REPLICATED) -> ServiceSpec:
+    service = a_service(replicas=replicas, template=a_template(memory_mib=memory_mib), mode=mode)
+    return service.model_copy(update={"priority": priority})
+
+
+@pytest.fixture
+def full() -> FakeCluster:
+    """Three nodes of 1000 MiB, each with two tasks of 500."""
+    cluster = FakeCluster.of("n1", "n2", "n3", memory_mib=1000)
+    cluster.settle()
+    cluster.deploy(a_stack(sized(500, replicas=6)))
+    cluster.settle()
+    assert len(cluster.ready()) == 6
+    return cluster
+
+
+def test_an_important_task_displaces_one_that_is_enough(full: FakeCluster) -> None:
+    full.deploy(a_stack(sized(400, priority=10), name="vip"))
+
+    outcome = full.settle()
+
+    assert len(full.ready(VIP)) == 1
+    assert len(full.ready()) == 5
+    (displaced,) = [task for task in full.tasks() if task.stop_reason.startswith("displaced")]
+    assert displaced.stop_reason == "displaced by vip.app, whose priority is 10"
+    assert displaced.node == full.running(VIP)[0].node
+    assert outcome.problems[APP].message.startswith("no node can take 1 of 6 tasks")
+    assert VIP not in outcome.problems
+
+
+def test_nobody_is_displaced_where_there_is_room(full: FakeCluster) -> None:
+    full.add_node("n4", memory_mib=1000)
+    full.settle()
+    full.deploy(a_stack(sized(400, priority=10), name="vip"))
+
+    full.settle()
+
+    assert len(full.ready(VIP)) == 1 and len(full.ready()) == 6
+
+
+def test_the_displaced_are_placed_anew_where_there_is_room_for_them(full: FakeCluster) -> None:
+    full.add_node("n4", memory_mib=600)
+    full.settle()
+
+    full.deploy(a_stack(sized(900, priority=10), name="vip"))
+    full.settle()
+
+    assert len(full.ready(VIP)) == 1
+    assert len(full.ready()) == 5, "of the two displaced ones, n4 has room for one"
+    assert [task.node for task in full.ready() if task.created_at > full.tasks()[0].created_at + 1] == ["n4"]
+
+
+def test_while_they_stop_their_room_is_promised_and_nobody_else_is_displaced(full: FakeCluster) -> None:
+    full.deploy(a_stack(sized(900, priority=10), name="vip"))
+    full.reconcile()
+    stopping = [task for task in full.tasks() if task.stop_reason]
+    assert len(stopping) == 2
+
+    full.deploy(a_stack(sized(100, priority=-5), name="other"))
+    for _ in range(3):
+        outcome = full.reconcile()
+        assert [task for task in full.tasks() if task.stop_reason] == stopping
+        assert full.running(OTHER) == [], "what is left on the other nodes is nothing, and here it is promised"
+        assert "wait until those that make room" in outcome.problems[VIP].message
+    full.nodes_act([stopping[0].id])
+    full.nodes_act([stopping[0].id])
+    full.reconcile()
+    assert full.running(OTHER) == [], "half of the room is free by now"
+
+    full.settle()
+
+    assert len(full.ready(VIP)) == 1
+    assert len(full.ready()) == 4
+
+
+def test_a_new_leader_goes_on_where_the_old_one_stopped(full: FakeCluster) -> None:
+    """Every look starts from nothing but what is agreed and observed, so one transaction at a time is enough."""
+    full.deploy(a_stack(sized(900, replicas=2, priority=10), name="vip"))
+
+    for _ in range(60):
+        outcome = full.look()
+        if outcome.transactions:
+            assert full.commit(outcome.transactions[0])
+        full.nodes_act()
+        full.now += 1
+
+    assert len(full.ready(VIP)) == 2
+    assert len(full.ready()) == 2
+    assert sum(task.stop_reason.startswith("displaced") for task in full.tasks()) == 4
+
+
+def test_equal_priorities_leave_each_other_alone(full: FakeCluster) -> None:
+    full.deploy(a_stack(sized(400), name="vip"))
+
+    outcome = full.settle()
+
+    assert full.running(VIP) == [] and len(full.ready()) == 6
+    assert outcome.problems[VIP].message.startswith("no node can take 1 of 1 tasks")
+
+
+def test_the_less_important_of_two_gives_way(full: FakeCluster) -> None:
+    full.add_node("n4", memory_mib=500)
+    full.settle()
+    full.deploy(a_stack(sized(500, priority=-5), name="other"))
+    full.settle()
+    assert len(full.ready(OTHER)) == 1
+
+    full.deploy(a_stack(sized(500, priority=3), name="vip"))
+    full.settle()
+
+    assert (len(full.ready(VIP)), len(full.ready()), len(full.ready(OTHER))) == (1, 6, 0)
+
+
+def test_the_more_important_service_is_placed_first_whatever_its_name() -> None:
+    cluster = FakeCluster.of("n1", memory_mib=600)
+    cluster.settle()
+    cluster.deploy(a_stack(sized(500), name="aaa"))
+    cluster.deploy(a_stack(sized(500, priority=1), name="zzz"))
+
+    outcome = cluster.reconcile()
+
+    assert sum(key.startswith("tasks/") for each in outcome.transactions for key in put_keys(each)) == 1
+    assert len(cluster.running(ServiceId("zzz.app"))) == 1
+
+
+def test_a_global_service_displaces_on_every_node(full: FakeCluster) -> None:
+    full.deploy(a_stack(sized(300, priority=5, mode=Mode.GLOBAL), name="vip"))
+
+    full.settle()
+
+    assert {task.node for task in full.ready(VIP)} == {"n1", "n2", "n3"}
+    assert len(full.ready()) == 3
