@@ -88,17 +88,12 @@ def departures(
 
 
 def to_be_followed(service: Service, seats: Iterable[Seat]) -> list[tuple[Seat, TaskView]]:
-    """Seats that wait for a successor to start beside the leaving task."""
+    """Seats that wait for a successor to start beside the leaving task: not beside two of them."""
     if service.spec.mode is Mode.GLOBAL or stops_first(service.spec):
         return []
-    return [(seat, leaving(seat)[-1]) for seat in seats if leaving(seat) and not seat.currents]
+    return [(seat, leaving(seat)[-1]) for seat in seats if leaving(seat) and len(seat) == 1]
 
 
 def leaving(seat: Seat) -> list[TaskView]:
     """One that has ended does nothing there any more."""
     return [each for each in seat.formers if each.leaves and each.standing is not Standing.ENDED]
-
-
-def is_held(view: ClusterView, service: Service, last: TaskView | None) -> bool:
-    """A seat's last task has to be gone before the next one starts."""
-    return last is not None and not (last.is_gone or view.is_dead(last)) and stops_first(service.spec)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from swarmlet.controllers import relocation, rollout
 from swarmlet.controllers.budget import Budget
 from swarmlet.controllers.fates import NODE_LEFT, NODE_LOST, SCALED_DOWN, Fate
+from swarmlet.controllers.hosts import stops_first
 from swarmlet.controllers.rollout import Course
 from swarmlet.controllers.rollout_progress import Progress
 from swarmlet.controllers.seats import NO_NODE, Seat, SeatKey, seat_key, seats_of
@@ -207,12 +208,14 @@ def _least_valuable(seats: Collection[Seat], count: int) -> list[Seat]:
 
 
 def _empty_seats(view: ClusterView, plan: ServicePlan, course: Course) -> list[Opening]:
+    held: set[SeatKey] = set()
+    if course.stop_first or stops_first(plan.service.spec):
+        # Whoever sat there is gone for good before the next one starts.
+        lingering = (each for each in view.tasks_of(plan.service.id) if not (each.is_gone or view.is_dead(each)))
+        held = {seat_key(each.task, plan.service.spec.mode) for each in lingering}
+
     def is_free(key: SeatKey) -> bool:
-        last = plan.newest.get(key)
-        if key in plan.seats or relocation.is_held(view, plan.service, last):
-            return False
-        # Stop-first: the one before is gone for good before the next one starts.
-        return last is None or not course.stop_first or last.is_gone or view.is_dead(last)
+        return key not in plan.seats and key not in held
 
     if plan.is_global:
         keys: list[SeatKey] = [(0, record.node.id) for record in view.hosts_of(plan.service) if record.is_alive]

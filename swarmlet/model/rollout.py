@@ -76,9 +76,12 @@ class RolloutPolicy(Frozen):
     def paced(self, is_rollback: bool) -> UpdatePolicy:
         """What a rollout keeps to. A rollback is not rolled back."""
         chosen = (self.rollback if is_rollback else None) or self.update
+        changes: dict[str, object] = {}
         if is_rollback and chosen.failure_action is FailureAction.ROLLBACK:
-            return chosen.model_copy(update={"failure_action": FailureAction.PAUSE})
-        return chosen
+            changes["failure_action"] = FailureAction.PAUSE
+        if self.blue_green:
+            changes["order"] = Order.START_FIRST
+        return chosen.model_copy(update=changes)
 
 
 def surge(policy: RolloutPolicy, wanted: int, *, is_rollback: bool = False) -> int:
