@@ -21,8 +21,10 @@ from swarmlet.errors import SwarmletError
 from swarmlet.model.ids import NodeId
 from swarmlet.transport.tasks import TaskScope
 
-CONNECT_TIMEOUT_S = 2.0
-ATTEMPT_TIMEOUT_S = 1.0
+CONNECT_TIMEOUT_S = 10.0
+"""As long as clients' own patience: on a host that is busy for a moment, a late connection is better than none."""
+ATTEMPT_TIMEOUT_S = 3.0
+"""A task that is gone refuses at once; one that is slow is only slowed further by giving up and trying again."""
 RETRY_INTERVAL_S = 0.2
 """After every endpoint failed: before they are tried again, unless the table changes first."""
 CONNECTIONS_MAX = 10_000

@@ -16,7 +16,8 @@ from swarmlet.errors import SwarmletError
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.observed import Address
 
-CONNECT_TIMEOUT_S = 1.0
+CONNECT_TIMEOUT_S = 2.5
+"""Less than the other end waits for the answer."""
 CONNECTIONS_MAX = 8192
 
 

@@ -7,6 +7,7 @@ import socket
 
 from swarmlet.dataplane.pipe import Pipe
 from swarmlet.model.observed import Address
+from swarmlet.transport.sockets import borrowed
 
 KEEPALIVE_IDLE_S = 60
 """Connections may be silent for ever; after this long the kernel asks whether the other end still exists."""
@@ -23,18 +24,17 @@ def tune_traffic_socket(connected: socket.socket) -> None:
 
 
 async def connect_local(address: Address, pipe: Pipe, timeout_s: float) -> None:
-    """Raises `OSError`, also when the time is up."""
-    loop = asyncio.get_running_loop()
-    dialled = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
+    """Raises `OSError`, also when the time is up.
+
+    The loop makes the socket itself: one of ours, whose connection is called off and which we close under it, can make
+    libuv abort the process when the descriptor's number is taken again at once (libuv/libuv#5130).
+    """
     try:
-        dialled.setblocking(False)
-        tune_traffic_socket(dialled)
         async with asyncio.timeout(timeout_s):
-            await loop.sock_connect(dialled, address)
-            await loop.create_connection(lambda: pipe, sock=dialled)
+            transport, _ = await asyncio.get_running_loop().create_connection(lambda: pipe, address.host, address.port)
     except TimeoutError as error:
-        dialled.close()
         raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from error
-    except BaseException:
-        dialled.close()
-        raise
+    connected = transport.get_extra_info("socket")
+    if connected is not None and connected.fileno() >= 0:
+        with borrowed(connected) as connection:
+            tune_traffic_socket(connection)

@@ -46,16 +46,16 @@ class HasDescriptor(Protocol):
 
 
 def limit_unacknowledged(connected: HasDescriptor) -> None:
-    with _borrowed(connected) as connection:
+    with borrowed(connected) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOSS_NOTICED_S * 1000)
 
 
 def reset_on_close(connected: HasDescriptor) -> None:
     """Make the next close of this socket a reset, so that the other end sees a failure and not an end."""
-    with _borrowed(connected) as connection:
+    with borrowed(connected) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def _borrowed(connected: HasDescriptor) -> socket.socket:
+def borrowed(connected: HasDescriptor) -> socket.socket:
     """A socket object for the same connection: what a transport hands out need not have `setsockopt`."""
     return socket.socket(fileno=os.dup(connected.fileno()))
