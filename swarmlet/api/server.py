@@ -9,7 +9,21 @@ from pathlib import Path
 
 from aiohttp import web
 
-from swarmlet.api import backup, events, explain, keyring, kv, logs, nodes, plan, rollouts, routes, scaling, voters
+from swarmlet.api import (
+    backup,
+    events,
+    explain,
+    export,
+    keyring,
+    kv,
+    logs,
+    nodes,
+    plan,
+    rollouts,
+    routes,
+    scaling,
+    voters,
+)
 from swarmlet.api.access import access_middleware
 from swarmlet.api.metrics import Counters, metrics_route
 from swarmlet.api.peer import Peer
@@ -27,6 +41,7 @@ def make_app(peer: Peer, token: str | None, counters: Counters) -> web.Applicati
     app.add_routes(routes.routes)
     app.add_routes(events.routes)
     app.add_routes(explain.routes)
+    app.add_routes(export.routes)
     app.add_routes(keyring.routes)
     app.add_routes(logs.routes)
     app[plan.ONE_AT_A_TIME] = asyncio.Lock()

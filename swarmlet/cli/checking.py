@@ -86,7 +86,7 @@ def check(paths: Sequence[Path], profiles: Sequence[str]) -> CheckView:
     except ComposeError as error:
         return CheckView(files=names, accepted=False, findings=[_finding(Severity.ERROR, error)], unbuilt={})
     checked = check_stack(
-        _stack_name(files),
+        stack_name(files),
         files.source.text,
         str(paths[0]),
         files.variables,
@@ -134,7 +134,7 @@ def _finding(severity: Severity, found: ComposeError | ComposeWarning) -> Findin
     )
 
 
-def _stack_name(files: ComposeFiles) -> str:
+def stack_name(files: ComposeFiles) -> str:
     """As Compose would call it: its own `name`, or its folder's. The file's own is found without reading it twice."""
     named = re.search(r"^name:[ \t]*[\"']?([a-z0-9][a-z0-9_-]{0,61})", files.source.text, re.MULTILINE)
     if named:

@@ -56,12 +56,13 @@ class ComposeFiles:
         named = (name.strip() for name in self.known.get(PROFILES_VARIABLE, "").split(","))
         return frozenset({*wanted, *(name for name in named if name)})
 
-    def given(self, profiles: Sequence[str]) -> Given:
+    def given(self, profiles: Sequence[str], unbuilt: Unbuilt = Unbuilt.REFUSE) -> Given:
         return Given(
             overrides=self.overrides,
             contents=self.contents,
             profiles=self.profiles(profiles),
             folder=str(self.folder),
+            unbuilt=unbuilt,
         )
 
     def request(self, profiles: Sequence[str], unbuilt: Unbuilt = Unbuilt.REFUSE) -> DeployRequest:

@@ -26,6 +26,7 @@ from swarmlet.cli.checking import compose_app
 from swarmlet.cli.client import Client
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.explain import explain
+from swarmlet.cli.exporting import export_app
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.nodes import node_app, nodes
 from swarmlet.cli.output import Output, OutputOption, age, cpus, megabytes, show_json, show_table
@@ -50,6 +51,7 @@ app.command("explain")(explain)
 app.command("top")(top)
 app.command("voters")(voters)
 app.command("plan")(plan)
+app.add_typer(export_app, name="export")
 app.add_typer(keyring.app, name="keyring")
 app.add_typer(compose_app, name="compose")
 

@@ -18,7 +18,7 @@ from swarmlet.controllers.reconcile import reconcile
 from swarmlet.model.ids import NodeId, ServiceId, TaskId, service_id
 from swarmlet.model.objects import TASKS, Desired, NodeStatus, Task
 from swarmlet.model.observed import ObservedState, ServiceProblem
-from swarmlet.model.spec import Mode
+from swarmlet.model.spec import DependencyCondition, Mode
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Put, Transaction
 
@@ -27,7 +27,6 @@ LOOKS_MAX = 500
 HORIZON_S = 24 * 3_600.0
 LOOK_S = 1.0
 """How much time is taken to pass between two looks: ages of tasks decide some things."""
-COMPLETED = "service_completed_successfully"
 
 
 @dataclass(slots=True)
@@ -118,7 +117,7 @@ def _completing(state: ClusterState) -> frozenset[ServiceId]:
         service_id(each.value.stack, name)
         for each in state.services.values()
         for name, condition in each.value.spec.depends_on.items()
-        if condition == COMPLETED
+        if condition is DependencyCondition.COMPLETED
     )
 
 

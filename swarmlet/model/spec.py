@@ -192,6 +192,16 @@ class MaxUnavailable(Frozen):
         return -(-wanted * self.percent // 100) if self.percent else self.count
 
 
+class HttpRoute(Frozen):
+    """Where a service answers HTTP from outside. Exports write it; nothing here routes by host or path (yet)."""
+
+    host: str = ""
+    """Empty: any."""
+    path: str = "/"
+    """All paths that begin so."""
+    port: Port
+
+
 class ServiceSpec(Frozen):
     name: Name
     template: TaskTemplate
@@ -211,6 +221,7 @@ class ServiceSpec(Frozen):
     """A task that finds no room may displace tasks of services with a lower one."""
     autoscale: Autoscale | None = None
     """`replicas` is the number that was chosen last, then."""
+    ingress: tuple[HttpRoute, ...] = ()
 
 
 class StackSpec(Frozen):

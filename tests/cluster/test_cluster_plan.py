@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lab.cluster import Cluster
 
@@ -84,6 +85,15 @@ def test_a_deploy_does_what_was_planned(three_hosts: Cluster, compose: Path) -> 
     new = Counter((task["service"], task["node"]) for id_, task in after.items() if id_ not in before)
     assert planned(plan, "create") + planned(plan, "replace") == new
     assert {task["replaces"] for task in plan["tasks"] if task["replaces"]} == before.keys() - after.keys()
+
+    # What is deployed can leave, without its secret.
+    manifests = second.cli("export", "kubernetes", "shop").stdout
+    documents = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(manifests)}
+    assert {("Deployment", "web"), ("Deployment", "db"), ("DaemonSet", "each"), ("Secret", "web-secrets")} <= set(
+        documents
+    )
+    assert documents["Deployment", "web"]["spec"]["replicas"] == 4
+    assert "hunter" not in manifests and "aHVudGVy" not in manifests
 
     # What has no place, with every node's reason.
     compose.write_text(STACK.replace("replicas: 4", "replicas: 4, resources: {reservations: {memory: 900g}}"))

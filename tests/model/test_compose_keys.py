@@ -42,6 +42,7 @@ BESIDE: Mapping[str, Mapping[str, Any]] = {
     "services.*.healthcheck": {"test": "x"},
     "services.*.x-swarmlet.health.http": {"port": 1},
     "services.*.x-swarmlet.health.tcp": {"port": 1},
+    "services.*.x-swarmlet.ingress[]": {"port": 1},
     "services.*.x-swarmlet.placement.affinity[]": {"service": "db"},
     "services.*.x-swarmlet.placement.anti_affinity[]": {"service": "db"},
     "services.*.deploy.resources.reservations.devices[]": {"capabilities": ["gpu"]},

@@ -7,6 +7,7 @@ from swarmlet.model.compose.autoscale import read_autoscale
 from swarmlet.model.compose.disruption import read_max_unavailable
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
+from swarmlet.model.compose.ingress import read_ingress
 from swarmlet.model.compose.marks import Node
 from swarmlet.model.compose.node_probes import read_node_probe
 from swarmlet.model.compose.placement import UNSAID_EXTENSION as UNSAID_PLACEMENT
@@ -17,7 +18,7 @@ from swarmlet.model.compose.readiness import read_readiness
 from swarmlet.model.compose.scalars import integer
 from swarmlet.model.compose.updates import RolloutExtension, read_rollout
 from swarmlet.model.placement import PRIORITY_MAX, Toleration
-from swarmlet.model.spec import HealthCheck, MaxUnavailable, Probe
+from swarmlet.model.spec import HealthCheck, HttpRoute, MaxUnavailable, Probe
 
 _EXTENSION = "services.*.x-swarmlet"
 _HEALTH = f"{_EXTENSION}.health"
@@ -38,6 +39,7 @@ class Extension:
     autoscale: Autoscale | None = None
     autoscale_node: Node | None = None
     pod: str = ""
+    ingress: tuple[HttpRoute, ...] = ()
 
 
 UNSAID_EXTENSION = Extension()
@@ -57,6 +59,7 @@ def read_extension(node: Node, findings: Findings) -> Extension:
         autoscale=fields.read("autoscale", lambda value: read_autoscale(value, findings), None),
         autoscale_node=fields.value("autoscale"),
         pod=fields.read("pod", read_pod, ""),
+        ingress=fields.read("ingress", lambda value: read_ingress(value, findings), ()),
     )
 
 

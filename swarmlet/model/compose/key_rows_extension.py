@@ -56,4 +56,12 @@ EXTENSION: tuple[KeyRow, ...] = (
     ),
     supported(_X + ".rollout.deadline", "A new task that is not ready after so long has failed whatever it says; 10m."),
     *AUTOSCALE,
+    supported(
+        _X + ".ingress",
+        "Where it answers HTTP from outside, a mapping or a list: for `swarmlet export kubernetes`, which writes an "
+        "Ingress; it has no effect here (yet).",
+    ),
+    supported(_X + ".ingress[].host", "The host, like shop.example.com or *.example.com; any by default."),
+    supported(_X + ".ingress[].path", "All paths that begin so; `/` by default."),
+    supported(_X + ".ingress[].port", "Port in the container; required."),
 )

@@ -74,6 +74,7 @@ class WrittenService:
             optional_dependencies=tuple(sorted(each.service for each in kept if not each.required)),
             restarts_with=tuple(sorted(each.service for each in kept if each.restart)),
             autoscale=self.extension.autoscale,
+            ingress=self.extension.ingress,
             rollout=self.extension.rollout.policy(self.deploy.update, self.deploy.rollback),
             max_unavailable=self.extension.max_unavailable,
             placement=self.placement,

@@ -1,0 +1,123 @@
+"""What runs a service's pods: a Deployment, a DaemonSet for a global service, a Job for one that is never restarted."""
+
+from swarmlet.export.document import Document, ServiceNotes, said
+from swarmlet.export.metadata import ServiceNames
+from swarmlet.export.pod import pod_of
+from swarmlet.export.quantities import seconds
+from swarmlet.export.storage import Storage
+from swarmlet.model.rollout import FailureAction, Order, UpdatePolicy
+from swarmlet.model.spec import Mode, RestartCondition, ServiceSpec
+
+HISTORY_KEPT = 10
+
+
+def workload_of(
+    spec: ServiceSpec, names: ServiceNames, storage: Storage, notes: ServiceNotes, *, is_awaited: bool
+) -> Document:
+    """`is_awaited`: others start when its tasks have ended well, so they do end."""
+    if spec.mode is Mode.GLOBAL:
+        return _daemon_set(spec, names, storage, notes)
+    if is_awaited or spec.template.restart.condition is RestartCondition.NEVER:
+        return _job(spec, names, storage, notes)
+    return _deployment(spec, names, storage, notes)
+
+
+def _deployment(spec: ServiceSpec, names: ServiceNames, storage: Storage, notes: ServiceNotes) -> Document:
+    update = spec.rollout.update
+    _note_restarts(spec, notes)
+    _note_rollout(spec, f"deployment/{names.name}", notes)
+    monitor = seconds(update.monitor_s)
+    one_claim = storage.claims and spec.replicas <= 1 and spec.autoscale is None
+    notes.add_if(
+        one_claim, "deploy.update_config.order", "stop-first there, since two pods can't have its volume at a time"
+    )
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": names.metadata(),
+        "spec": said(
+            {
+                # An autoscaler's number must not be reset by the next `kubectl apply`.
+                "replicas": None if spec.autoscale else spec.replicas,
+                "selector": {"matchLabels": names.selector()},
+                "strategy": {"type": "Recreate"} if one_claim else _rolling(spec, update),
+                "minReadySeconds": monitor or None,
+                "progressDeadlineSeconds": max(seconds(spec.rollout.deadline_s, 1), monitor + 1),
+                "revisionHistoryLimit": HISTORY_KEPT,
+                "template": pod_of(spec, names, storage, "Always", notes),
+            }
+        ),
+    }
+
+
+def _rolling(spec: ServiceSpec, update: UpdatePolicy) -> Document:
+    at_once = update.at_once(max(spec.replicas, 1))
+    surge, unavailable = (at_once, 0) if update.order is Order.START_FIRST else (0, at_once)
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
+
+
+def _daemon_set(spec: ServiceSpec, names: ServiceNames, storage: Storage, notes: ServiceNotes) -> Document:
+    _note_restarts(spec, notes)
+    _note_rollout(spec, f"daemonset/{names.name}", notes)
+    update = spec.rollout.update
+    parallelism = update.parallelism
+    at_once: int | str = "34%" if parallelism is None else parallelism or "100%"
+    surge, unavailable = (at_once, 0) if update.order is Order.START_FIRST else (0, at_once)
+    rolling = {"maxSurge": surge, "maxUnavailable": unavailable}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": names.metadata(),
+        "spec": said(
+            {
+                "selector": {"matchLabels": names.selector()},
+                "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": rolling},
+                "minReadySeconds": seconds(update.monitor_s) or None,
+                "revisionHistoryLimit": HISTORY_KEPT,
+                "template": pod_of(spec, names, storage, "Always", notes),
+            }
+        ),
+    }
+
+
+def _job(spec: ServiceSpec, names: ServiceNames, storage: Storage, notes: ServiceNotes) -> Document:
+    restart = spec.template.restart
+    notes.add("restart", "it ends, so it is a Job there: delete it before you apply another version")
+    fails = restart.condition is RestartCondition.NEVER
+    retries = 0 if fails else restart.attempts_max or None
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": names.metadata(),
+        "spec": said(
+            {
+                "completions": spec.replicas,
+                "parallelism": spec.replicas,
+                "backoffLimit": retries,
+                "template": pod_of(spec, names, storage, "Never" if fails else "OnFailure", notes),
+            }
+        ),
+    }
+
+
+def _note_restarts(spec: ServiceSpec, notes: ServiceNotes) -> None:
+    restart = spec.template.restart
+    notes.add_if(
+        restart.condition is not RestartCondition.ALWAYS, "restart", "pods of it are restarted whenever they end"
+    )
+    notes.add_if(restart.attempts_max, "deploy.restart_policy.max_attempts", "restarts go on without end")
+
+
+def _note_rollout(spec: ServiceSpec, what: str, notes: ServiceNotes) -> None:
+    policy, update = spec.rollout, spec.rollout.update
+    key = "deploy.update_config"
+    notes.add_if(update.delay_s, f"{key}.delay", "can't be said: `monitor` is the nearest (minReadySeconds)")
+    notes.add_if(update.failure_ratio_max, f"{key}.max_failure_ratio", "can't be said: a rollout waits for every pod")
+    notes.add_if(
+        update.failure_action is FailureAction.ROLLBACK,
+        f"{key}.failure_action",
+        f"nothing is rolled back by itself: kubectl rollout undo {what}",
+    )
+    notes.add_if(policy.rollback, "deploy.rollback_config", "a rollback goes as any rollout")
+    notes.add_if(policy.canary, "x-swarmlet.rollout.canary", "can't be said without another controller")
+    notes.add_if(policy.blue_green, "x-swarmlet.rollout", "blue-green can't be said without another controller")

@@ -1,0 +1,105 @@
+"""Exports for tests, and what must hold of every one of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import kubernetes_validate
+import yaml
+
+from swarmlet.export import Exported, as_yaml, to_kubernetes
+from swarmlet.export.names import LENGTH_MAX
+from swarmlet.model.compose import Given, parse_stack
+from swarmlet.model.compose.stack import Unbuilt
+from swarmlet.model.spec import StackSpec
+
+VERSIONS = ("1.30", kubernetes_validate.latest_version())
+"""The oldest for which manifests are meant, and the newest known."""
+NEWEST = VERSIONS[-1:]
+"""Enough for most tests: a schema takes its time."""
+REAL = sorted((Path(__file__).parents[1] / "model" / "data" / "real").glob("*.yaml"))
+SELECTORS = {
+    "Deployment": lambda spec: spec["selector"]["matchLabels"],
+    "DaemonSet": lambda spec: spec["selector"]["matchLabels"],
+}
+
+
+def a_stack(text: str, contents: Mapping[str, str] | None = None) -> StackSpec:
+    given = Given(folder="/srv/shop", unbuilt=Unbuilt.EXPECT, contents=contents or {}, profiles=frozenset("*"))
+    return parse_stack("shop", dedent(text), "compose.yaml", {"HOME": "/home/me"}, {}, given).spec
+
+
+def exported(
+    text: str, contents: Mapping[str, str] | None = None, *, reveal: bool = True, versions: Sequence[str] = NEWEST
+) -> Exported:
+    """Checked, every time."""
+    found = to_kubernetes(a_stack(text, contents), reveal=reveal)
+    check(found, versions)
+    return found
+
+
+def web(keys: str, rest: str = "", others: Mapping[str, str] | None = None) -> Exported:
+    """Of a file whose service `web` has these keys; `others` are images of further services."""
+    indented = "".join(f"    {line}\n" for line in dedent(keys).strip().splitlines())
+    more = "".join(f"  {name}: {{image: {image}}}\n" for name, image in (others or {}).items())
+    return exported(f"services:\n  web:\n    image: nginx\n{indented}{more}{dedent(rest)}")
+
+
+def the(found: Exported, kind: str, name: str | None = None) -> dict[str, Any]:
+    chosen = [each for each in found.documents if each["kind"] == kind and name in (None, each["metadata"]["name"])]
+    (document,) = chosen
+    return document
+
+
+def kinds(found: Exported) -> list[str]:
+    return sorted(each["kind"] for each in found.documents)
+
+
+def pod(found: Exported, kind: str = "Deployment") -> dict[str, Any]:
+    spec: dict[str, Any] = the(found, kind)["spec"]["template"]["spec"]
+    return spec
+
+
+def container(found: Exported, kind: str = "Deployment") -> dict[str, Any]:
+    (only,) = pod(found, kind)["containers"]
+    return only  # type: ignore[no-any-return]
+
+
+def noted(found: Exported) -> set[str]:
+    """Keys that could not be said in full, less what every service has to say of rollbacks."""
+    return {note.key for note in found.notes if "rolled back by itself" not in note.message}
+
+
+def check(found: Exported, versions: Sequence[str] = NEWEST) -> None:
+    """Strictly valid, and whole: names are distinct, and whatever is referred to is there."""
+    assert list(yaml.safe_load_all(as_yaml(found))) == list(found.documents)
+    named = [(each["kind"], each["metadata"]["name"]) for each in found.documents]
+    assert len(set(named)) == len(named)
+    for document in found.documents:
+        for version in versions:
+            kubernetes_validate.validate(document, version, strict=True)
+        assert len(document["metadata"]["name"]) <= LENGTH_MAX
+        template = document["spec"].get("template") if "spec" in document else None
+        if template is not None:
+            _check_pod(template, set(named))
+            wanted = SELECTORS.get(document["kind"])
+            if wanted is not None:
+                assert wanted(document["spec"]).items() <= template["metadata"]["labels"].items()
+
+
+def _check_pod(template: dict[str, Any], named: set[tuple[str, str]]) -> None:
+    spec = template["spec"]
+    volumes = {each["name"]: each for each in spec.get("volumes", [])}
+    assert len(volumes) == len(spec.get("volumes", []))
+    for each in volumes.values():
+        for key, kind, name in (
+            ("configMap", "ConfigMap", "name"),
+            ("secret", "Secret", "secretName"),
+            ("persistentVolumeClaim", "PersistentVolumeClaim", "claimName"),
+        ):
+            assert key not in each or (kind, each[key][name]) in named
+    mounts = [mount for only in spec["containers"] for mount in only.get("volumeMounts", [])]
+    assert {mount["name"] for mount in mounts} == set(volumes)
+    if "priorityClassName" in spec:
+        assert ("PriorityClass", spec["priorityClassName"]) in named

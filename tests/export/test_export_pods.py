@@ -1,0 +1,220 @@
+"""A service's container and pod: each key of Compose where Kubernetes has a word for it, else a note that names it."""
+
+import base64
+
+import pytest
+from export_builders import VERSIONS, check, container, exported, noted, pod, the, web
+
+
+def test_a_program_is_command_and_args() -> None:
+    found = container(
+        web("entrypoint: [run, $$(X)]\ncommand: [a, b]\nworking_dir: /w\nenvironment: {A: '1', B: '$$(C)'}")
+    )
+
+    assert (found["command"], found["args"], found["workingDir"]) == (["run", "$$(X)"], ["a", "b"], "/w")
+    assert found["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "$$(C)"}]
+
+
+def test_a_cleared_entrypoint_leaves_the_command_as_the_program() -> None:
+    assert container(web("entrypoint: []\ncommand: [a, b]"))["command"] == ["a", "b"]
+    assert noted(web("entrypoint: []")) == {"entrypoint"}
+
+
+def test_resources_and_gpus() -> None:
+    found = web(
+        """
+        deploy:
+          resources:
+            limits: {cpus: 2.5, memory: 512m, pids: 10}
+            reservations: {cpus: 2, memory: 100000001, devices: [{capabilities: [gpu], count: 2}]}
+        """
+    )
+
+    assert container(found)["resources"] == {
+        "limits": {"cpu": "2500m", "memory": "512Mi", "nvidia.com/gpu": "2"},
+        "requests": {"cpu": "2", "memory": "100000001"},
+    }
+    assert noted(found) == {"deploy.resources.limits.pids", "deploy.resources.reservations.devices"}
+
+
+def test_a_health_check_is_three_probes() -> None:
+    found = container(
+        web(
+            "healthcheck: {test: [CMD, ok], interval: 2s, timeout: 1s, retries: 4, start_period: 10s,\n"
+            "  start_interval: 2s}"
+        )
+    )
+
+    probe = {"exec": {"command": ["ok"]}, "periodSeconds": 2, "timeoutSeconds": 1, "failureThreshold": 4}
+    assert found["livenessProbe"] == found["readinessProbe"] == probe
+    assert found["startupProbe"] == {**probe, "failureThreshold": 9}
+
+
+def test_readiness_is_a_probe_of_its_own() -> None:
+    found = container(
+        web("x-swarmlet: {health: {tcp: {port: 80}}, readiness: {http: {port: 80, path: /r}, interval: 1500ms}}")
+    )
+
+    assert found["livenessProbe"]["tcpSocket"] == {"port": 80}
+    assert found["readinessProbe"]["httpGet"] == {"path": "/r", "port": 80}
+    assert found["readinessProbe"]["periodSeconds"] == 2
+
+
+def test_rights() -> None:
+    """Of which older versions know fewer."""
+    found = web(
+        """
+        user: "7:8"
+        group_add: ["9"]
+        read_only: true
+        cap_add: [NET_ADMIN]
+        cap_drop: [ALL]
+        sysctls: {net.core.somaxconn: 1024}
+        security_opt: [no-new-privileges, seccomp=unconfined, apparmor=mine, "label=type:container_t"]
+        """
+    )
+
+    check(found, VERSIONS)
+    assert container(found)["securityContext"] == {
+        "runAsUser": 7,
+        "runAsGroup": 8,
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"add": ["NET_ADMIN"], "drop": ["ALL"]},
+        "seccompProfile": {"type": "Unconfined"},
+        "appArmorProfile": {"type": "Localhost", "localhostProfile": "mine"},
+        "seLinuxOptions": {"type": "container_t"},
+    }
+    assert pod(found)["securityContext"] == {
+        "supplementalGroups": [9],
+        "sysctls": [{"name": "net.core.somaxconn", "value": "1024"}],
+    }
+
+
+def test_the_nodes_own_namespaces_and_privileges() -> None:
+    found = web("network_mode: host\npid: host\nipc: host\nprivileged: true\ntty: true\nstdin_open: true")
+
+    assert all(pod(found)[key] for key in ("hostNetwork", "hostPID", "hostIPC"))
+    assert container(found)["securityContext"] == {"privileged": True}
+    assert container(found)["tty"] and container(found)["stdin"]
+
+
+def test_names_and_addresses() -> None:
+    found = web(
+        "hostname: box\nextra_hosts: ['a:10.0.0.1', 'b:10.0.0.1', 'c:::1']\n"
+        "dns: 9.9.9.9\ndns_search: x.org\ndns_opt: ['ndots:2']"
+    )
+
+    assert pod(found)["hostname"] == "box"
+    assert pod(found)["hostAliases"] == [
+        {"ip": "10.0.0.1", "hostnames": ["a", "b"]},
+        {"ip": "::1", "hostnames": ["c"]},
+    ]
+    assert pod(found)["dnsConfig"] == {
+        "nameservers": ["9.9.9.9"],
+        "searches": ["x.org"],
+        "options": [{"name": "ndots", "value": "2"}],
+    }
+
+
+def test_labels_that_are_too_much_for_labels_become_annotations() -> None:
+    found = web("labels: {tier: front, rule: 'Host(`x`)', 'no key!': x}\nannotations: {a: any thing}")
+
+    metadata = the(found, "Deployment")["spec"]["template"]["metadata"]
+    assert metadata["labels"]["tier"] == "front"
+    assert metadata["annotations"].items() >= {("rule", "Host(`x`)"), ("a", "any thing")}
+    assert noted(found) == {"labels"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "init: true",
+        "ulimits: {nofile: 9}",
+        "oom_score_adj: 5",
+        "cpu_shares: 5",
+        "cpuset: '0'",
+        "stop_signal: SIGINT",
+        "logging: {driver: none}",
+        "domainname: x",
+        "user: me",
+        "group_add: [me]",
+        "network_mode: none",
+        "uts: host",
+        "cgroup: host",
+        "userns_mode: host",
+        "devices: [/dev/fuse]",
+        "restart: on-failure",
+        "dns: 9.9.9.9",
+    ],
+)
+def test_what_can_only_be_said_in_part_is_noted_by_its_key(key: str) -> None:
+    assert noted(web(key)) == {key.partition(":")[0]}
+
+
+def test_mounts_of_every_kind() -> None:
+    found = web(
+        """
+        volumes:
+          - data:/data
+          - /etc/ssl:/ssl:ro,rslave
+          - /scratch
+          - {type: tmpfs, target: /run, tmpfs: {size: 64m}}
+        shm_size: 1g
+        """,
+        "volumes: {data: }",
+    )
+
+    volumes = {each["name"]: each for each in pod(found)["volumes"]}
+    paths = {each["mountPath"]: volumes[each["name"]] for each in container(found)["volumeMounts"]}
+    assert paths["/data"]["persistentVolumeClaim"] == {"claimName": "shop-data"}
+    assert paths["/ssl"]["hostPath"] == {"path": "/etc/ssl"}
+    assert paths["/scratch"]["emptyDir"] == {}
+    assert paths["/run"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "64Mi"}
+    assert paths["/dev/shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "1Gi"}
+    (ssl,) = (each for each in container(found)["volumeMounts"] if each["mountPath"] == "/ssl")
+    assert (ssl["readOnly"], ssl["mountPropagation"]) == (True, "HostToContainer")
+    assert the(found, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert the(found, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_a_volume_of_several_services_is_claimed_once_for_all() -> None:
+    found = exported(
+        "services:\n  a: {image: x, volumes: ['d:/d']}\n  b: {image: x, volumes: ['d:/d']}\nvolumes: {d: }\n"
+    )
+
+    assert the(found, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_configs_and_secrets_are_files() -> None:
+    found = exported(
+        """
+        services:
+          web:
+            image: x
+            configs:
+              - {source: conf, target: /etc/app/app.conf, mode: 0400}
+              - {source: conf, target: /app.conf, uid: "7"}
+            secrets: [key]
+        configs: {conf: {content: "a = 1"}}
+        secrets: {key: {file: key.bin}}
+        """,
+        {"key.bin": base64.b64encode(b"\0\xff").decode()},
+    )
+
+    config, secret = the(found, "ConfigMap"), the(found, "Secret")
+    assert sorted(config["data"].values()) == ["a = 1", "a = 1"]
+    assert secret["data"] == {"key": base64.b64encode(b"\0\xff").decode()}
+    items = {each["path"]: each["mode"] for each in pod(found)["volumes"][0]["configMap"]["items"]}
+    mounts = {each["mountPath"]: each["subPath"] for each in container(found)["volumeMounts"]}
+    assert items[mounts["/etc/app/app.conf"]] == 0o400
+    assert mounts["/run/secrets/key"] == "key"
+    assert noted(found) == {"configs"}
+
+
+def test_a_changed_config_makes_new_pods() -> None:
+    def revision(content: str) -> str:
+        found = exported(f"services: {{web: {{image: x, configs: [c]}}}}\nconfigs: {{c: {{content: {content}}}}}\n")
+        return str(the(found, "Deployment")["spec"]["template"]["metadata"]["annotations"])
+
+    assert revision("one") == revision("one") != revision("two")

@@ -1,0 +1,211 @@
+"""How many pods, where, how they are replaced, and how they are reached."""
+
+import pytest
+from export_builders import exported, kinds, noted, the, web
+
+from swarmlet.export import to_kubernetes
+from swarmlet.export.leftovers import OPTIONS_FIELDS, SERVICE_FIELDS, TEMPLATE_FIELDS
+from swarmlet.export.names import distinct_names, dns_name, file_keys
+from swarmlet.model.spec import ServiceSpec, StackSpec, TaskTemplate
+
+
+def test_a_service_is_a_deployment_behind_its_own_name() -> None:
+    found = web("deploy: {replicas: 6}")
+
+    assert kinds(found) == ["Deployment", "PodDisruptionBudget", "Service"]
+    assert the(found, "Deployment")["spec"]["replicas"] == 6
+    assert the(found, "Deployment")["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 2, "maxUnavailable": 0}
+    assert the(found, "Service", "web")["spec"]["clusterIP"] == "None"
+    assert the(found, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_a_global_service_is_a_daemon_set() -> None:
+    found = web("deploy: {mode: global, update_config: {order: stop-first, parallelism: 2}}")
+
+    assert kinds(found) == ["DaemonSet", "Service"]
+    assert the(found, "DaemonSet")["spec"]["updateStrategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 2}
+
+
+def test_a_service_that_ends_is_a_job() -> None:
+    found = web("restart: 'no'\ndeploy: {replicas: 2}")
+    awaited = exported(
+        "services:\n  web: {image: x, depends_on: {init: {condition: service_completed_successfully}}}\n"
+        "  init: {image: y, restart: 'on-failure:3'}\n"
+    )
+
+    job = the(found, "Job")["spec"]
+    assert (job["completions"], job["parallelism"], job["backoffLimit"]) == (2, 2, 0)
+    assert job["template"]["spec"]["restartPolicy"] == "Never"
+    assert the(awaited, "Job", "init")["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
+    assert the(awaited, "Job", "init")["spec"]["backoffLimit"] == 3
+    assert noted(awaited) == {"depends_on", "restart"}
+
+
+def test_a_rollout_goes_as_declared_as_far_as_it_can_be_said() -> None:
+    found = web(
+        """
+        deploy:
+          replicas: 4
+          update_config: {order: stop-first, parallelism: 0, monitor: 1500ms, delay: 1s, max_failure_ratio: 0.5}
+          rollback_config: {parallelism: 1}
+        x-swarmlet: {rollout: {canary: {steps: [10%]}, deadline: 1m}, max_unavailable: 25%}
+        """
+    )
+
+    spec = the(found, "Deployment")["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 4}
+    assert (spec["minReadySeconds"], spec["progressDeadlineSeconds"]) == (2, 60)
+    assert the(found, "PodDisruptionBudget")["spec"]["maxUnavailable"] == "25%"
+    assert noted(found) >= {
+        "deploy.update_config.delay",
+        "deploy.update_config.max_failure_ratio",
+        "deploy.rollback_config",
+        "x-swarmlet.rollout.canary",
+    }
+    assert "x-swarmlet.rollout" in noted(web("x-swarmlet: {rollout: {strategy: blue-green}}"))
+
+
+def test_what_is_rolled_back_here_is_not_there() -> None:
+    (note,) = web("").notes
+
+    assert note.key == "deploy.update_config.failure_action"
+    assert note.message.endswith("kubectl rollout undo deployment/web")
+
+
+def test_published_ports_are_a_load_balancers() -> None:
+    found = web("ports: ['8080:80', '8081:80', '127.0.0.1:9000:9']")
+
+    public, private = the(found, "Service", "web-published"), the(found, "Service", "web-private")
+    assert public["spec"]["type"] == "LoadBalancer"
+    assert [(each["port"], each["targetPort"]) for each in public["spec"]["ports"]] == [(8080, 80), (8081, 80)]
+    assert (private["spec"]["type"], private["spec"]["ports"][0]["port"]) == ("ClusterIP", 9000)
+    assert [each["port"] for each in the(found, "Service", "web")["spec"]["ports"]] == [9, 80]
+    assert noted(found) == {"ports"}
+
+
+def test_hosts_and_paths_are_an_ingress() -> None:
+    found = web(
+        "x-swarmlet: {ingress: [{host: shop.example.com, port: 80}, {host: shop.example.com, path: /api, port: 81}]}"
+    )
+
+    (rule,) = the(found, "Ingress")["spec"]["rules"]
+    assert rule["host"] == "shop.example.com"
+    assert [(each["path"], each["backend"]["service"]["port"]["number"]) for each in rule["http"]["paths"]] == [
+        ("/", 80),
+        ("/api", 81),
+    ]
+    backend = rule["http"]["paths"][0]["backend"]["service"]["name"]
+    assert {each["port"] for each in the(found, "Service", backend)["spec"]["ports"]} == {80, 81}
+    assert "host" not in the(web("x-swarmlet: {ingress: {port: 80}}"), "Ingress")["spec"]["rules"][0]
+
+
+def test_an_autoscaled_service_leaves_its_number_to_the_autoscaler() -> None:
+    found = web(
+        """
+        deploy: {resources: {reservations: {cpus: 1, memory: 64m}}}
+        x-swarmlet:
+          autoscale:
+            min: 2
+            max: 9
+            cpu: 60%
+            memory: 70%
+            metrics: [{prometheus: {name: requests_total, port: 80, target_average: 2.5}}]
+        """
+    )
+
+    spec = the(found, "HorizontalPodAutoscaler")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 9)
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    cpu, memory, metric = spec["metrics"]
+    assert cpu["resource"]["target"] == {"type": "Utilization", "averageUtilization": 60}
+    assert memory["resource"]["name"] == "memory"
+    assert metric["pods"]["target"] == {"type": "AverageValue", "averageValue": "2500m"}
+    assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
+    assert "replicas" not in the(found, "Deployment")["spec"]
+
+
+def test_where_pods_may_run() -> None:
+    found = web(
+        """
+        platform: linux/arm64
+        deploy:
+          placement:
+            constraints: [node.labels.disk==ssd, node.hostname!=old, node.role==manager]
+            preferences: [{spread: node.labels.zone}]
+            max_replicas_per_node: 1
+        x-swarmlet:
+          priority: 10
+          tolerations: [{key: gpu, effect: no-schedule}, {key: a, value: b}]
+          placement:
+            affinity: [{service: db}, {node: node.labels.fast==yes, weight: 5}]
+            anti_affinity: [{service: batch, per: node.labels.zone, required: false, weight: 7}]
+        """,
+        others={"db": "x", "batch": "x"},
+    )
+
+    affinity = pod_of_web(found)["affinity"]
+    (term,) = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term["matchExpressions"] == [
+        {"key": "disk", "operator": "In", "values": ["ssd"]},
+        {"key": "kubernetes.io/hostname", "operator": "NotIn", "values": ["old"]},
+        {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"},
+        {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]},
+        {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]},
+    ]
+    (liked,) = affinity["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert (liked["weight"], liked["preference"]["matchExpressions"][0]["key"]) == (5, "fast")
+    (beside,) = affinity["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert beside["labelSelector"]["matchLabels"]["app.kubernetes.io/name"] == "db"
+    (alone,) = affinity["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert alone["topologyKey"] == "kubernetes.io/hostname"
+    (away,) = affinity["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert (away["weight"], away["podAffinityTerm"]["topologyKey"]) == (7, "topology.kubernetes.io/zone")
+    assert pod_of_web(found)["topologySpreadConstraints"][0]["topologyKey"] == "topology.kubernetes.io/zone"
+    assert pod_of_web(found)["tolerations"] == [
+        {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "a", "operator": "Equal", "value": "b"},
+    ]
+    assert the(found, "PriorityClass")["value"] == 10
+    assert noted(found) == {"deploy.placement.constraints"}
+    assert noted(web("deploy: {placement: {max_replicas_per_node: 2}}")) == {"deploy.placement.max_replicas_per_node"}
+    assert noted(web("x-swarmlet: {placement: {strategy: binpack}}")) == {"x-swarmlet.placement.strategy"}
+
+
+def pod_of_web(found):  # type: ignore[no-untyped-def]
+    return the(found, "Deployment", "web")["spec"]["template"]["spec"]
+
+
+def test_names_are_made_fit_and_told() -> None:
+    found = exported("services:\n  my_db: {image: x}\n  my-db: {image: x}\n  9lives: {image: x}\n")
+
+    names = {each["metadata"]["name"] for each in found.documents if each["kind"] == "Deployment"}
+    assert {"my-db", "x-9lives"} < names and len(names) == 3
+    assert "" in noted(found)
+
+
+@pytest.mark.parametrize("text", ["a" * 100, "_", "1", "A.b_c", "-x-", "ü"])
+def test_any_name_becomes_one_of_kubernetes(text: str) -> None:
+    name = dns_name(text)
+
+    assert 1 <= len(name) <= 63 and name[0].isalpha() and name[-1] != "-"
+    assert name.isascii() and name == name.lower()
+
+
+def test_names_that_become_one_are_told_apart() -> None:
+    assert len(set(distinct_names(["a_b", "a-b", "a.b", "x" * 80, "x" * 81]).values())) == 5
+    assert len(set(file_keys(["/a/x", "/b/x", "/c/.."]).values())) == 3
+
+
+def test_a_field_that_nobody_reads_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swarmlet.export.leftovers.TEMPLATE_FIELDS", TEMPLATE_FIELDS - {"read_only"})
+    spec = ServiceSpec(name="web", template=TaskTemplate(image="x", read_only=True))
+
+    found = to_kubernetes(StackSpec(name="shop", services={"web": spec}), reveal=True)
+
+    assert "read_only" in noted(found)
+
+
+def test_all_that_is_said_to_be_read_is_there() -> None:
+    assert ServiceSpec.model_fields.keys() >= SERVICE_FIELDS
+    assert TaskTemplate.model_fields.keys() >= TEMPLATE_FIELDS
+    assert type(TaskTemplate(image="x").options).model_fields.keys() >= OPTIONS_FIELDS
