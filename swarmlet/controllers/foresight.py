@@ -4,20 +4,22 @@ Rules:
 - No second truth: the transaction is the one that would be committed, and the leader's own `reconcile` decides, look by
   look, as it would. Only the nodes are imagined (`ideal_nodes`): whatever they are told succeeds at once.
 - Time jumps to the moment for which a controller waits (a delay, a canary's step), never further than `HORIZON_S`.
-- It ends when the watched services are as declared, or when nothing moves any more; then the controllers' own problems
-  say what is in the way. Both looks and time are bounded.
+- It ends when the watched services are as declared, or when nothing moves any more, or when the leader would take the
+  deploy back; then the controllers' own problems say what is in the way. Both looks and time are bounded.
 
 Decision record 0060.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from swarmlet.controllers.ideal_nodes import obey
 from swarmlet.controllers.reconcile import reconcile
+from swarmlet.model.frozen import decode
 from swarmlet.model.ids import NodeId, ServiceId, TaskId, service_id
-from swarmlet.model.objects import TASKS, Desired, NodeStatus, Task
+from swarmlet.model.objects import SERVICES, TASKS, Desired, NodeStatus, Service, Task
 from swarmlet.model.observed import ObservedState, ServiceProblem
+from swarmlet.model.revisions import ROLLOUTS, Rollout
 from swarmlet.model.spec import DependencyCondition, Mode
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Put, Transaction
@@ -89,6 +91,10 @@ def foresee(
     end = now + HORIZON_S
     for seen.looks in range(1, LOOKS_MAX + 1):
         outcome = reconcile(seen.after, observed, now, gone=_down(seen.after), voters=voters)
+        failed = _taken_back(seen.after, outcome.transactions, watched)
+        if failed:
+            seen.problems = _with_failures(seen.problems, failed)
+            break
         for each in outcome.transactions:
             seen.apply(each)
         seen.problems = outcome.problems
@@ -105,6 +111,33 @@ def foresee(
         else:
             now = outcome.wake_at
     return seen
+
+
+def _taken_back(
+    state: ClusterState, transactions: Iterable[Transaction], watched: Collection[ServiceId]
+) -> dict[ServiceId, str]:
+    """Of the watched services those that the controllers would make another revision again, and why."""
+    puts = {each.key: each.value for done in transactions for each in done.operations if isinstance(each, Put)}
+    failed = {}
+    for service in watched:
+        known = state.services.get(service)
+        key, rollout = SERVICES + service, ROLLOUTS + service
+        if known and key in puts and decode(Service, puts[key]).revision != known.value.revision:
+            failed[service] = decode(Rollout, puts[rollout]).reason if rollout in puts else ""
+    return failed
+
+
+def _with_failures(
+    problems: Mapping[ServiceId, ServiceProblem], failed: Mapping[ServiceId, str]
+) -> dict[ServiceId, ServiceProblem]:
+    """What was in the way, and that the leader would give it up."""
+    told = dict(problems)
+    for service, why in failed.items():
+        known = problems.get(service)
+        before = f"{known.message}; " if known else ""
+        message = f"{before}then it would be rolled back: {why}".removesuffix(": ")
+        told[service] = ServiceProblem(service=service, message=message, per_node=known.per_node if known else {})
+    return told
 
 
 def _down(state: ClusterState) -> list[NodeId]:

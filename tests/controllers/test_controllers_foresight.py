@@ -9,7 +9,8 @@ from swarmlet.controllers.foresight import LOOKS_MAX, Foresight, foresee
 from swarmlet.model.ids import ServiceId, StackName
 from swarmlet.model.objects import Desired
 from swarmlet.model.observed import Liveness
-from swarmlet.model.spec import DependencyCondition, Mode, StackSpec
+from swarmlet.model.rollout import Canary, RolloutPolicy
+from swarmlet.model.spec import DependencyCondition, Mode, RestartCondition, RestartPolicy, StackSpec
 
 
 def a_foresight(cluster: FakeCluster, spec: StackSpec) -> Foresight:
@@ -88,6 +89,48 @@ def test_what_cant_be_placed_is_told_with_every_nodes_reason() -> None:
     problem = seen.problems[APP]
     assert "1 of 3 tasks" in problem.message
     assert problem.per_node == {name: "needs 800 MiB of memory, 224 MiB free" for name in ("n1", "n2")}
+
+
+def test_an_update_without_room_is_foreseen_to_be_taken_back() -> None:
+    cluster = FakeCluster.of("n1", "n2")
+    cluster.deploy(a_stack(a_service(replicas=2)))
+    cluster.settle()
+
+    seen = a_foresight(cluster, a_stack(a_service(replicas=2, template=a_template("2", memory_mib=9_000))))
+
+    problem = seen.problems[APP]
+    assert not seen.settled and not seen.staying and not seen.stopped
+    assert "no room" in problem.message and "then it would be rolled back: back to revision 1" in problem.message
+    assert problem.per_node.keys() == {"n1", "n2"}
+    assert seen.after.services[APP].value.spec.template.image == "web:2", "told is the deploy, not what undoes it"
+
+
+def test_a_canary_that_waits_for_people_is_foreseen_up_to_there() -> None:
+    cluster = FakeCluster.of("n1", "n2")
+    cluster.deploy(a_stack(a_service(replicas=4)))
+    cluster.settle()
+    canary = RolloutPolicy(canary=Canary(steps=(25,)))
+    update = a_service(replicas=4, template=a_template("2"))
+
+    by_hand = a_foresight(cluster, a_stack(update.model_copy(update={"rollout": canary})))
+    timed = canary.model_copy(update={"canary": Canary(steps=(25,), hold_s=3_600.0)})
+    by_time = a_foresight(cluster, a_stack(update.model_copy(update={"rollout": timed})))
+
+    assert (by_hand.settled, len(by_hand.stopped)) == (False, 1)
+    assert (by_time.settled, len(by_time.stopped)) == (True, 4)
+
+
+def test_init_services_are_foreseen_to_end_well() -> None:
+    init = a_service("init").model_copy(
+        update={
+            "template": a_template().model_copy(update={"restart": RestartPolicy(condition=RestartCondition.NEVER)})
+        }
+    )
+    app = a_service("app", 2, depends_on={"init": DependencyCondition.COMPLETED})
+
+    seen = a_foresight(FakeCluster.of("n1"), a_stack(init, app))
+
+    assert seen.settled and len(seen.staying) == 3
 
 
 def test_nothing_is_foreseen_where_nothing_changes() -> None:
