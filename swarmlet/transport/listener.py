@@ -42,8 +42,8 @@ class ListenerCounters:
     strangers: int = 0
     """Connections that did not prove their membership."""
     knocks: int = 0
-    """Connections closed by the other end before it was known who that is: a peer that looks whether this host takes
-    any (see `knock`), or somebody's port scan."""
+    """Connections that ended before a byte was said: a peer that looks whether this host takes any (see `knock`), or
+    somebody's port scan."""
     over_limit: int = 0
     accept_failed: int = 0
 
@@ -111,6 +111,11 @@ class PeerListener:
         self.connections.add(connection)
         try:
             tune_peer_socket(accepted)
+            if not await _says_something(accepted):
+                self.counters.knocks += 1
+                self.forget(connection)
+                accepted.close()
+                return
             await loop.connect_accepted_socket(
                 lambda: connection,
                 accepted,
@@ -120,12 +125,9 @@ class PeerListener:
             )
         except OSError as error:
             # Covers TLS errors, time-outs and plain disconnects: whoever it was did not become a peer.
+            self.counters.strangers += 1
             self.forget(connection)
             accepted.close()
-            if isinstance(error, ConnectionResetError) and error.errno is None:
-                self.counters.knocks += 1  # an end, not a reset: asyncio has no other word for it
-                return
-            self.counters.strangers += 1
             self._log("stranger_refused", source=host, problem=str(error), strangers=self.counters.strangers)
         except BaseException:
             accepted.close()
@@ -142,6 +144,19 @@ class PeerListener:
         if now - self._logged_at >= LOG_INTERVAL_S:
             self._logged_at = now
             log.warning(event, **fields)
+
+
+async def _says_something(accepted: socket.socket) -> bool:
+    """False when it ended before a byte. Takes nothing out of it. Raises `TimeoutError`."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(accepted, readable.set)
+    try:
+        async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+            await readable.wait()
+    finally:
+        loop.remove_reader(accepted)
+    return bool(accepted.recv(1, socket.MSG_PEEK))
 
 
 def _close_if_cancelled(accepted: socket.socket, handshake: asyncio.Task[None]) -> None:
