@@ -70,13 +70,17 @@ class Pods:
             return
         others = [each for each in found.get("Containers") or () if each["Id"] != found["InfraContainerID"]]
         if not others:
-            await self._engine.call("DELETE", f"/pods/{name}", accept=(_GONE,))
+            try:
+                await self._engine.call("DELETE", f"/pods/{name}")
+            except EngineRefused as refused:
+                if not _is_gone(refused):
+                    raise
 
     async def _inspect(self, pod: str) -> dict[str, Any] | None:
         try:
             found: dict[str, Any] = (await self._engine.call("GET", f"/pods/{pod}/json")).json()
         except EngineRefused as refused:
-            if refused.status == _GONE:
+            if _is_gone(refused):
                 return None
             raise
         return found
@@ -95,3 +99,8 @@ class Pods:
         if lock is None:
             lock = self._locks[name] = asyncio.Lock()
         return lock
+
+
+def _is_gone(refused: EngineRefused) -> bool:
+    """One that goes while it is looked at is told with another status."""
+    return refused.status == _GONE or "no such pod" in refused.message
