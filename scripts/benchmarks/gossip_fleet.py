@@ -19,6 +19,8 @@ from swarmlet.security.keys import generate_key
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 POLL_S = 0.01
+SCRIPTS = Path(__file__).resolve().parent.parent
+"""Where the agents' own module is found."""
 ALIVE, SUSPECT, DEAD, LEFT = "alive", "suspect", "dead", "left"
 SERF_EVENTS = {"EventMemberJoin": ALIVE, "EventMemberFailed": DEAD, "EventMemberLeave": LEFT}
 SERF_LINE = re.compile(r"serf: (EventMember\w+): (\S+)")
@@ -59,14 +61,19 @@ class Agent:
     def start(self) -> None:
         self.changes = []
         self.process = subprocess.Popen(
-            self._argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            self._argv,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
         )
         threading.Thread(target=self._follow, args=(self.process, self.changes), daemon=True).start()
 
     def _follow(self, process: "subprocess.Popen[str]", changes: list[Change]) -> None:
         assert process.stdout is not None
-        with self._log_file.open("a") as log:
-            for line in process.stdout:
+        with self._log_file.open("a") as log, process.stdout as lines:
+            for line in lines:
                 at = time.monotonic()
                 log.write(line)
                 found = self._read(line)

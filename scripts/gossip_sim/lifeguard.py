@@ -48,7 +48,7 @@ def without_buddies(settings: GossipSettings) -> GossipSettings:
 
 def without_own_parts(settings: GossipSettings) -> GossipSettings:
     """Leave Lifeguard as it was published."""
-    return replace(settings, stall_s=inf, evidence_s=0.0, stream_probes=False, prompted_probes=0.0)
+    return replace(settings, stall_s=inf, deafness_max_s=0.0, evidence_s=0.0, stream_probes=False, prompted_probes=0.0)
 
 
 def plain_swim(settings: GossipSettings) -> GossipSettings:
@@ -70,6 +70,7 @@ VARIANTS: dict[str, Change] = {
     "without dynamic suspicion": without_dynamic_suspicion,
     "without buddies": without_buddies,
     "without noticing stalls": lambda settings: replace(settings, stall_s=inf),
+    "without noticing deafness": lambda settings: replace(settings, deafness_max_s=0.0),
     "without streams, evidence, prompts": lambda s: replace(
         s, stream_probes=False, evidence_s=0.0, prompted_probes=0.0
     ),

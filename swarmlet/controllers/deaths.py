@@ -19,7 +19,6 @@ from swarmlet.model.observed import Liveness, ObservedState
 
 FRESH_S = 3.0
 """An opinion is repeated every second; two may get lost."""
-IN_REACH = (Liveness.ALIVE, Liveness.SUSPECT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +58,8 @@ def quorum_of(voters: frozenset[NodeId]) -> int:
 
 
 def voters_in_reach(own: NodeId, voters: frozenset[NodeId], observed: ObservedState) -> int:
-    """How many of the voters this node does not hold for gone, itself included if it is one."""
-    return sum(voter == own or observed.liveness(voter) in IN_REACH for voter in voters)
+    """How many of the voters answer as far as this node knows, itself included if it is one.
+
+    Suspects don't count: a node that hears nobody suspects all, and declares nobody dead for a while.
+    """
+    return sum(voter == own or observed.liveness(voter) is Liveness.ALIVE for voter in voters)

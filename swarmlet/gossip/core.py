@@ -35,9 +35,11 @@ from swarmlet.gossip.events import (
     Member,
     PortUnreachable,
     SetRecord,
+    StreamOutcome,
     StreamProbed,
 )
 from swarmlet.gossip.exchanger import Exchanger
+from swarmlet.gossip.hearing import Hearing
 from swarmlet.gossip.intake import Intake
 from swarmlet.gossip.joining import Joining
 from swarmlet.gossip.local_node import LocalNode
@@ -91,7 +93,18 @@ class Gossip:
         self._intake = intake = Intake(local, outbox, self.counters)
         conflicts = Conflicts(members, outbox)
         self._verdicts = verdicts = Verdicts(
-            local, members, order, courier, news, intake, conflicts, outbox, settings, awareness, self.counters
+            local,
+            members,
+            order,
+            courier,
+            news,
+            intake,
+            conflicts,
+            outbox,
+            settings,
+            awareness,
+            self.counters,
+            Hearing(settings, now),
         )
         self._exchanger = exchanger = Exchanger(
             local, members, verdicts, records, news, intake, outbox, settings, self.counters, rng, now
@@ -162,14 +175,18 @@ class Gossip:
             case DatagramReceived(source, payload):
                 self._receive(source, payload, now)
             case ExchangeRequested(payload):
+                self._verdicts.heard(now)
                 self._exchanger.on_requested(payload, now)
             case ExchangeAnswered(payload):
+                self._verdicts.heard(now)
                 self._exchanger.on_answered(payload, now)
             case ExchangeFailed():
                 self.counters.exchanges_failed += 1
             case PortUnreachable(address):
                 self._detector.refused(address, now)
             case StreamProbed(probe, outcome):
+                if outcome is StreamOutcome.ANSWERED:
+                    self._verdicts.heard(now)
                 self._detector.stream_probed(probe, outcome, now)
             case _:
                 self._obey(event, now)
@@ -211,6 +228,7 @@ class Gossip:
             self._answer(message, packet, source, now)
 
     def _hear_sender(self, sender: NodeId, source: Address, now: float) -> None:
+        self._verdicts.heard(now)
         entry = self._members.get(sender)
         if entry is None:
             self._exchanger.want(sender, source)

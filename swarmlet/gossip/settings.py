@@ -54,6 +54,8 @@ class GossipSettings:
     stall_patience_s: float = 3.0
     """A peer whose host takes connections while its agent says nothing is accused only after so long: a process that
     stands still comes back more often than not, a host that is lost takes no connections."""
+    deafness_max_s: float = 20.0
+    """A node that hears nobody at all declares nobody dead for so long. 0: it trusts its own silence."""
     stall_s: float = 0.3
     """Woken later than this, we stood still ourselves: every running wait gets that time back."""
 

@@ -3,6 +3,7 @@
 - Only what stands above what is known changes anything (see `members`); every change is passed on as news.
 - A failed probe makes a suspect, not a dead. A suspect that does not refute in time is declared dead.
 - This node refutes whatever is said against it.
+- A node that hears nobody declares nobody dead (see `hearing`).
 - A peer that was heard from a moment ago is not dead on somebody else's word; it becomes a suspect.
 - In exchanges whole views meet, perhaps after a partition: what the other side says against a peer that is live
   here is told to that peer, who will refute if it can. Our own probes find it out if it can't.
@@ -17,6 +18,7 @@ from swarmlet.gossip.conflicts import Conflicts
 from swarmlet.gossip.counters import GossipCounters
 from swarmlet.gossip.courier import Courier
 from swarmlet.gossip.events import LivenessChanged, Member
+from swarmlet.gossip.hearing import Hearing
 from swarmlet.gossip.intake import Intake
 from swarmlet.gossip.local_node import LocalNode
 from swarmlet.gossip.members import LIVE, Entry, Members, standing
@@ -52,8 +54,9 @@ class Verdicts:
         settings: GossipSettings,
         awareness: Awareness,
         counters: GossipCounters,
+        hearing: Hearing,
     ) -> None:
-        self._local, self._members, self._order = local, members, order
+        self._local, self._members, self._order, self._hearing = local, members, order, hearing
         self._courier, self._intake, self._conflicts, self._outbox = courier, intake, conflicts, outbox
         self._record_news, self._settings = record_news, settings
         self._awareness, self._counters = awareness, counters
@@ -184,6 +187,10 @@ class Verdicts:
         return self._due_at
 
     def on_time(self, now: float) -> None:
+        deaf_until = self._hearing.deaf_until(len(self._members.live), now)
+        if deaf_until > now:
+            self._due_at = max(self.deadline(), deaf_until)
+            return
         for node_id in [node_id for node_id, s in self._suspicions.items() if s.deadline <= now]:
             entry = self._members.get(node_id)
             assert entry is not None
@@ -194,6 +201,14 @@ class Verdicts:
             self._change(entry, _judged(member, verdict), now)
             self._courier.spread(("member", node_id), verdict)
             self._courier.hurry()
+
+    def heard(self, now: float) -> None:
+        """Something came from a peer. After a long silence it may say more in a moment."""
+        silent_s = self._hearing.heard(now)
+        if silent_s:
+            for suspicion in self._suspicions.values():
+                suspicion.postpone(min(silent_s, now - suspicion.since))
+            self._due_at = None
 
     def postpone(self, delay_s: float) -> None:
         """This agent stood still for so long: suspects could not reach it."""
