@@ -1,7 +1,8 @@
 """The ledger for many placements in a row: every node's account, and the candidates in the order of their rank.
 
-Nothing is counted twice: the nodes' accounts are kept as placements are made. Candidates are kept for the latest
-request only (services are placed one after the other), and for as long as nothing but its own placements happens; the
+Nothing is counted twice: the nodes' accounts are kept as placements are made. For the first task of a request the rules
+narrow the nodes down one after the other, which asks the later ones about few. Only with a second, equal request right
+after it are candidates brought into an order, which is kept for as long as nothing but its own placements happens. The
 answers of fixed filters are kept for all requests that ask the same of the nodes.
 """
 
@@ -52,12 +53,17 @@ class ClusterCapacity:
 
     def place(self, request: PlacementRequest) -> Placed | Unplaceable:
         """Find the best node for one task and assign the task to it."""
-        candidates = self._candidates_for(request)
-        best = candidates.best()
+        if self._request is not request and self._request != request:
+            self._candidates = None
+            best = self._first(request)
+        else:
+            best = self._ordered(request).best()
+        self._request = request
         if best is None:
             return unplaceable(request, self._cluster, self._rules)
         self._cluster.book(best, request, 1, False)
-        candidates.best_got_the_task()
+        if self._candidates is not None:
+            self._candidates.best_got_the_task()
         return Placed(best.id)
 
     def place_on(self, node: NodeId, request: PlacementRequest) -> Placed | Unplaceable:
@@ -76,22 +82,36 @@ class ClusterCapacity:
         """Why a task can't go there as things are."""
         return Prepared.of(request, self._cluster, self._rules).refusal(self._cluster.nodes[node])
 
-    def _candidates_for(self, request: PlacementRequest) -> Candidates:
-        if self._candidates is None or (self._request is not request and self._request != request):
+    def _first(self, request: PlacementRequest) -> NodeView | None:
+        prepared = Prepared.of(request, self._cluster, self._rules)
+        nodes = self._open_nodes(request, prepared)
+        for rule, refusing in prepared.filters:
+            if not rule.fixed:
+                refusal = refusing.refusal
+                nodes = [node for node in nodes if refusal(node) is None]
+        for _, ranking in prepared.scores:
+            if len(nodes) < 2:
+                break
+            values = [ranking.value(node) for node in nodes]
+            least = min(values)
+            nodes = [node for node, value in zip(nodes, values, strict=True) if value == least]
+        return nodes[0] if nodes else None
+
+    def _ordered(self, request: PlacementRequest) -> Candidates:
+        if self._candidates is None:
             prepared = Prepared.of(request, self._cluster, self._rules)
             self._candidates = Candidates(prepared, self._open_nodes(request, prepared), self._cluster)
-            self._request = request
         return self._candidates
 
     def _open_nodes(self, request: PlacementRequest, prepared: Prepared) -> list[NodeView]:
-        """Those that no fixed filter refuses."""
+        """Those that no fixed filter refuses, by name and id."""
         wanted = request.placement
         asked = (wanted.constraints, wanted.platform, wanted.tolerations, request.on_every_node)
         if asked not in self._open:
             refusals = [refusing.refusal for rule, refusing in prepared.filters if rule.fixed]
             self._open[asked] = [
                 node
-                for node in self._cluster.nodes.values()
+                for node in sorted(self._cluster.nodes.values(), key=lambda node: (node.name, node.id))
                 if not any(refusal(node) is not None for refusal in refusals)
             ]
         return self._open[asked]
