@@ -22,6 +22,7 @@ from swarmlet.api.peer import Peer
 from swarmlet.api.server import make_app, serve
 from swarmlet.config import Config, advertised_address, check_addresses, check_data_dir
 from swarmlet.controllers.autoscaling import autoscaled_on
+from swarmlet.controllers.outcome import ControllerSettings
 from swarmlet.controllers.voters import VoterSettings
 from swarmlet.counting import counters_of
 from swarmlet.dataplane.proxy import Proxy
@@ -187,7 +188,11 @@ class Agent:
         self.state_guard = StateGuard(self.consensus, self.membership, self.network)
         self.deaths = DeathQuorum(self.consensus, self.membership, self.network)
         self.leadership = Leadership(
-            self.consensus, self.membership, self.deaths, VoterSettings(dead_after_s=config.autopilot.dead_after)
+            self.consensus,
+            self.membership,
+            self.deaths,
+            VoterSettings(dead_after_s=config.autopilot.dead_after),
+            ControllerSettings(rebalance=config.scheduling.rebalance == "gentle"),
         )
         self.node_loop = NodeLoop(
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s

@@ -19,6 +19,7 @@ from swarmlet.api import (
     logs,
     nodes,
     plan,
+    rebalance,
     rollouts,
     routes,
     scaling,
@@ -42,6 +43,7 @@ def make_app(peer: Peer, token: str | None, counters: Counters) -> web.Applicati
     app.add_routes(events.routes)
     app.add_routes(explain.routes)
     app.add_routes(export.routes)
+    app.add_routes(rebalance.routes)
     app.add_routes(keyring.routes)
     app.add_routes(logs.routes)
     app[plan.ONE_AT_A_TIME] = asyncio.Lock()

@@ -31,6 +31,7 @@ from swarmlet.cli.kv import kv_app
 from swarmlet.cli.nodes import node_app, nodes
 from swarmlet.cli.output import Output, OutputOption, age, cpus, megabytes, show_json, show_table
 from swarmlet.cli.planning import plan
+from swarmlet.cli.rebalance import rebalance
 from swarmlet.cli.top import top
 from swarmlet.cli.voters import voters
 from swarmlet.errors import SwarmletError
@@ -48,6 +49,7 @@ app.add_typer(kv_app, name="kv")
 app.command("nodes")(nodes)
 app.add_typer(node_app, name="node")
 app.command("explain")(explain)
+app.command("rebalance")(rebalance)
 app.command("top")(top)
 app.command("voters")(voters)
 app.command("plan")(plan)

@@ -175,6 +175,17 @@ class AutopilotSettings(Section):
     )
 
 
+class SchedulingSettings(Section):
+    """Where tasks run. Every node should have the same."""
+
+    rebalance: Literal["off", "gentle"] = Field(
+        default="off",
+        description='"gentle": in a cluster at rest the leader moves one task at a time to where it would be placed '
+        "today, for the sake of evenness or of people's wishes; its successor starts first. `swarmlet rebalance` does "
+        'so at once, whatever this says. "off": tasks stay where they are.',
+    )
+
+
 class StoreSettings(Section):
     """What the cluster agrees on. Every node should have the same."""
 
@@ -291,6 +302,7 @@ class Config(Section):
     gossip: GossipTiming = Field(default_factory=GossipTiming)
     raft: RaftTiming = Field(default_factory=RaftTiming)
     autopilot: AutopilotSettings = Field(default_factory=AutopilotSettings)
+    scheduling: SchedulingSettings = Field(default_factory=SchedulingSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     resources: OfferedResources = Field(default_factory=OfferedResources)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -20,6 +20,8 @@ class ControllerSettings:
     dead_kept_max: int = 3
     """Dead tasks kept per slot, for their logs and reasons."""
     dead_kept_s: float = 900.0
+    rebalance: bool = False
+    """Whether the leader moves tasks by itself to make the cluster even again (see `rebalancing`)."""
 
 
 DEFAULT_SETTINGS = ControllerSettings()

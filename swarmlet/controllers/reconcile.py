@@ -23,6 +23,7 @@ from swarmlet.controllers.placing import Creation, by_priority, describe, fill
 from swarmlet.controllers.pod_places import PodPlaces
 from swarmlet.controllers.preempting import Promises
 from swarmlet.controllers.prerequisites import ends
+from swarmlet.controllers.rebalancing import gently
 from swarmlet.controllers.retention import clear_removed, expire
 from swarmlet.controllers.revisions import clear
 from swarmlet.controllers.service_plan import ServicePlan, conclude, plan_service
@@ -83,7 +84,10 @@ def reconcile(
     scaling = scale_all(state, observed, lambda id_: (each.task for each in view.tasks_of(id_)), now, written)
     if scaling.look_at is not None:
         view.wake_after(scaling.look_at)
-    return Outcome(transactions + ended + scaling.transactions, problems, view.wake_at)
+    transactions += ended + scaling.transactions
+    if settings.rebalance and not transactions and not problems:
+        transactions = gently(view)
+    return Outcome(transactions, problems, view.wake_at)
 
 
 def _problem(plan: ServicePlan) -> ServiceProblem:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import structlog
 
 from swarmlet.controllers import Outcome, reconcile, voters
+from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings
 from swarmlet.drivers.consensus import Consensus
 from swarmlet.drivers.death_quorum import DeathQuorum
 from swarmlet.drivers.leader_calls import NoLeader, NotTaken
@@ -39,9 +40,10 @@ class Leadership:
         membership: Membership,
         deaths: DeathQuorum,
         voter_settings: voters.VoterSettings = voters.DEFAULT_SETTINGS,
+        settings: ControllerSettings = DEFAULT_SETTINGS,
     ) -> None:
         self._consensus, self._membership, self._deaths = consensus, membership, deaths
-        self._voter_settings = voter_settings
+        self._voter_settings, self._settings = voter_settings, settings
         self._learned_term = 0
         self._leader_since = 0.0
         self._sightings = Sightings(consensus.node_id)
@@ -73,6 +75,7 @@ class Leadership:
                 time.time(),
                 gone=self._deaths.confirmed(),
                 voters=self._consensus.raft.membership.voters,
+                settings=self._settings,
                 listening_since=self._sightings.listening_since or self._leader_since,
             )
             await self._commit(outcome)

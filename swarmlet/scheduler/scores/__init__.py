@@ -25,7 +25,19 @@ SCORES: tuple[Score, ...] = (
     LeastReserved(),
 )
 
+LASTING: tuple[Score, ...] = (
+    SteadyNodes(),
+    PreferredNodes(),
+    PreferredNeighbours(),
+    EvenOverDomains(),
+    FewestTasksOfService(),
+    EvenOverZones(),
+    FewestTasks(),
+)
+"""For whose sake a task that runs may be moved: what people wish, and evenness."""
+
 __all__ = [
+    "LASTING",
     "SCORES",
     "EvenOverDomains",
     "EvenOverZones",
