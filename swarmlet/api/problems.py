@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from swarmlet.api.kv_requests import CompareFailed, Superseded
 from swarmlet.api.schema import PROBLEM_TYPE, REVISION_HEADER, Problem
+from swarmlet.controllers.job_errors import JobRefused, UnknownJob, UnknownRun
 from swarmlet.controllers.node_errors import NodeHasTasks, NodeIsUp, NodeRefused, UnknownNode
 from swarmlet.controllers.stack_errors import PortConflict, StackRefused, UnknownService, UnknownStack
 from swarmlet.controllers.voter_list import UnknownVoter, VotersRefused
@@ -40,6 +41,9 @@ STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (TransactionRefused, 413, "Too large"),
     (UnknownStack, 404, "Not found"),
     (UnknownService, 404, "Not found"),
+    (UnknownJob, 404, "Not found"),
+    (UnknownRun, 404, "Not found"),
+    (JobRefused, 409, "Refused"),
     (PortConflict, 409, "Port taken"),
     (StackRefused, 422, "Refused"),
     (UnknownVoter, 404, "Not found"),

@@ -14,6 +14,7 @@ from swarmlet.api import (
     events,
     explain,
     export,
+    jobs,
     keyring,
     kv,
     logs,
@@ -44,6 +45,7 @@ def make_app(peer: Peer, token: str | None, counters: Counters) -> web.Applicati
     app.add_routes(explain.routes)
     app.add_routes(export.routes)
     app.add_routes(rebalance.routes)
+    app.add_routes(jobs.routes)
     app.add_routes(keyring.routes)
     app.add_routes(logs.routes)
     app[plan.ONE_AT_A_TIME] = asyncio.Lock()

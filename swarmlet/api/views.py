@@ -1,9 +1,10 @@
 """Answers, derived from agreed state and observed state at one moment. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
+from swarmlet.api.job_progress import job_progress
 from swarmlet.api.rollout_views import rollout_view
 from swarmlet.api.schema import (
     DrainView,
@@ -156,14 +157,18 @@ def service_views(moment: Moment) -> list[ServiceView]:
 def service_view(moment: Moment, service: Service, tasks: list[Task]) -> ServiceView:
     running = [task for task in tasks if task.desired is Desired.RUN]
     current = [task for task in running if task.revision == service.revision]
-    wanted = _wanted(moment, service, running)
+    job = job_progress(moment.state, service) if service.spec.job else None
+    wanted = job.wanted if job else _wanted(moment, service, running)
     fulfilled = [task for task in current if _ready(moment, task) or _ended_as_declared(moment, task)]
+    ready = job.ready if job else len(fulfilled)
     outdated = len(running) - len(current)
     placement = moment.problem(service.id)
     trouble = placement.message if placement else _trouble(moment, current)
-    rollout = rollout_view(moment.state, service)
+    rollout = None if job else rollout_view(moment.state, service)
     is_done = rollout is None or rollout.state == RolloutState.DONE
-    if len(fulfilled) == wanted == len(current) and not outdated and is_done:
+    if job and job.state:
+        state, trouble = job.state, job.problem
+    elif not job and len(fulfilled) == wanted == len(current) and not outdated and is_done:
         state, trouble = ServiceState.CONVERGED, ""
     else:
         state = ServiceState.STUCK if trouble and _hopeless(moment, current, placement) else ServiceState.PROGRESSING
@@ -173,9 +178,9 @@ def service_view(moment: Moment, service: Service, tasks: list[Task]) -> Service
         stack=service.stack,
         name=service.spec.name,
         image=template.image,
-        mode=service.spec.mode,
+        mode=f"{service.spec.mode}-job" if job else service.spec.mode,
         wanted=wanted,
-        ready=len(fulfilled),
+        ready=ready,
         outdated=outdated,
         revision=service.revision,
         ports=[
@@ -210,9 +215,14 @@ def stack_view(moment: Moment, name: StackName) -> StackView | None:
 def _wanted(moment: Moment, service: Service, running: Iterable[Task]) -> int:
     if service.spec.mode is Mode.REPLICATED:
         return service.spec.replicas
+    return len(hosts_of(moment, service, {task.node for task in running}))
+
+
+def hosts_of(moment: Moment, service: Service, has_task: Container[NodeId] = ()) -> list[NodeId]:
+    """Where a global service or job is to have a task. `has_task`: where it has one."""
     up = [node.value for node in moment.state.nodes.values() if node.value.status is NodeStatus.UP]
     views = {node.id: node_view(node, moment.observed.nodes.get(node.id), moment.voters, moment.now) for node in up}
-    return len(global_hosts(up, service.spec, {task.node for task in running}, Belonging(views)))
+    return [node.id for node in global_hosts(up, service.spec, has_task, Belonging(views))]
 
 
 def _ready(moment: Moment, task: Task) -> bool:

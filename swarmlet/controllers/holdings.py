@@ -21,7 +21,7 @@ class Holding:
     request: PlacementRequest
     leaving: bool
     plan: ServicePlan | None
-    """Of its service; None where that is no more."""
+    """Of its service; None where that is no more, or a job."""
 
 
 def holdings(view: ClusterView, plans: Mapping[ServiceId, ServicePlan]) -> Iterator[Holding]:
@@ -33,6 +33,17 @@ def holdings(view: ClusterView, plans: Mapping[ServiceId, ServicePlan]) -> Itera
                 leaving = plan is None or not each.runs or each.id in plan.fates or bool(each.leaves)
                 leaving = leaving or (plan is not None and each.task.revision != plan.service.revision)
                 yield Holding(each, _request(each, plan, requests), leaving, plan)
+    yield from _of_runs(view)
+
+
+def _of_runs(view: ClusterView) -> Iterator[Holding]:
+    """Tasks of jobs. One that has ended is no part of the spread: the next may well run in its place."""
+    for tasks in view.run_tasks.values():
+        found = view.state.services.get(tasks[0].task.service)
+        for each in tasks:
+            if not (each.standing is Standing.ENDED or each.is_gone or view.is_dead(each)):
+                request = request_of(each.task.service, each.task.template, found.value.spec if found else None)
+                yield Holding(each, request, not each.runs, None)
 
 
 def capacity_of(view: ClusterView, held: Iterable[Holding]) -> ClusterCapacity:

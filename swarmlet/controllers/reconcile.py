@@ -7,7 +7,7 @@ guarded is observation (readiness, free room): a decision made on an old one is 
 
 Order of the transactions: all changes of nodes first, together with what follows from them (a lost node and
 the replacement of its tasks are one commit); then one or a few per service; then new numbers of replicas, which the
-next look acts on.
+next look acts on. Jobs have transactions of their own (see `jobs`).
 """
 
 from collections.abc import Collection, Iterable
@@ -17,6 +17,7 @@ from swarmlet.controllers import relocation
 from swarmlet.controllers.autoscaling import scale_all
 from swarmlet.controllers.fates import Fate
 from swarmlet.controllers.holdings import capacity_of, holdings
+from swarmlet.controllers.jobs import JobDecisions, plan_jobs
 from swarmlet.controllers.membership import NodeRecord, node_records, unseen_until
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
 from swarmlet.controllers.placing import Creation, by_priority, describe, fill
@@ -75,9 +76,9 @@ def reconcile(
         for record in nodes.values():
             if record.is_up and record.observed is None:
                 view.wake_after(unseen_until(record.node, listening_since, settings))
-    decisions = _decide(view)
+    decisions, of_jobs = _decide(view)
     problems = {each.service: _problem(each.plan) for each in decisions if each.plan and each.plan.messages}
-    transactions = _transactions(view, decisions)
+    transactions = _transactions(view, decisions, of_jobs)
     written = {operation.key for done in transactions for operation in done.operations}
     ended = pack(ends(view, written), "how tasks ended that others wait for")
     written |= {operation.key for done in ended for operation in done.operations}
@@ -87,7 +88,7 @@ def reconcile(
     transactions += ended + scaling.transactions
     if settings.rebalance and not transactions and not problems:
         transactions = gently(view)
-    return Outcome(transactions, problems, view.wake_at)
+    return Outcome(transactions, problems | of_jobs.problems, view.wake_at)
 
 
 def _problem(plan: ServicePlan) -> ServiceProblem:
@@ -97,24 +98,28 @@ def _problem(plan: ServicePlan) -> ServiceProblem:
     return ServiceProblem(service=plan.service.id, message="; ".join(plan.messages), per_node=shown)
 
 
-def _decide(view: ClusterView) -> list[_Decisions]:
-    plans = {id_: plan_service(view, service) for id_, service in sorted(view.state.services.items())}
+def _decide(view: ClusterView) -> tuple[list[_Decisions], JobDecisions]:
+    services = {id_: each for id_, each in sorted(view.state.services.items()) if each.value.spec.job is None}
+    plans = {id_: plan_service(view, service) for id_, service in services.items()}
     creations: dict[ServiceId, list[Creation]] = {id_: [] for id_ in plans}
     promises = Promises.of(view, plans, capacity_of(view, holdings(view, plans)))
     pods = PodPlaces(view, plans, promises.ledger)
-    for beside in (False, True):
-        for plan in by_priority(plans):
-            creations[plan.service.id] += fill(view, plan, promises, pods, beside=beside)
+    for plan in by_priority(plans):
+        creations[plan.service.id] += fill(view, plan, promises, pods, beside=False)
+    of_jobs = plan_jobs(view, promises)
+    for plan in by_priority(plans):
+        creations[plan.service.id] += fill(view, plan, promises, pods, beside=True)
     for id_, plan in plans.items():
         conclude(plan)
         expire(view, plan, {creation.key for creation in creations[id_]})
     living = [_Decisions(id_, list(plan.fates.values()), plan, creations[id_]) for id_, plan in plans.items()]
-    return living + [_Decisions(id_, clear_removed(view, id_)) for id_ in sorted(set(view.tasks) - set(plans))]
+    removed = [_Decisions(id_, clear_removed(view, id_)) for id_ in sorted(set(view.tasks) - set(plans))]
+    return living + removed, of_jobs
 
 
-def _transactions(view: ClusterView, decisions: Iterable[_Decisions]) -> list[Transaction]:
+def _transactions(view: ClusterView, decisions: Iterable[_Decisions], of_jobs: JobDecisions) -> list[Transaction]:
     changed = [record for record in view.nodes.values() if record.changes]
-    with_nodes: list[Step] = []
+    with_nodes: list[Step] = list(of_jobs.with_nodes)
     of_services: list[Transaction] = []
     for each in decisions:
         joined, alone, surplus = _steps(view, each)
@@ -134,7 +139,7 @@ def _transactions(view: ClusterView, decisions: Iterable[_Decisions]) -> list[Tr
     of_services += pack(clear(view.state), "forget the revisions of removed services")
     # The nodes' own objects come last: what compares them must be applied before they change.
     with_nodes += [Step((record.compare,), (put(record.node.key, record.node),)) for record in changed]
-    return pack(with_nodes, _node_reason(changed)) + of_services
+    return pack(with_nodes, _node_reason(changed)) + of_services + of_jobs.transactions
 
 
 def _steps(view: ClusterView, each: _Decisions) -> tuple[list[Step], list[Step], list[Step]]:

@@ -55,9 +55,10 @@ def _wanted(view: ClusterView, plan: ServicePlan) -> Callable[[SeatKey], bool]:
 
 
 def clear_removed(view: ClusterView, service: ServiceId) -> list[Fate]:
-    """All tasks of a service that is no more: told to stop, and deleted once they are gone."""
+    """All tasks of a service that is no more (or a job now): told to stop, and deleted once they are gone."""
     fates = []
-    because = Compare(SERVICES + service, 0)
+    stored = view.state.services.get(service)
+    because = Compare(SERVICES + service, stored.revision if stored else 0)
     for each in view.tasks_of(service):
         if each.runs:
             node = (each.node_compare,) if each.on_lost_node else ()

@@ -42,6 +42,12 @@ class AutoscaledNotScalable(StackRefused):
         self.service = service
 
 
+class JobNotScalable(StackRefused):
+    def __init__(self, service: ServiceId) -> None:
+        super().__init__(f"'{service}' is a job, which has runs and no replicas; see 'swarmlet job run {service}'")
+        self.service = service
+
+
 class ReplicasOutOfRange(StackRefused):
     def __init__(self, service: ServiceId, replicas: int, replicas_max: int) -> None:
         super().__init__(f"'{service}' can't have {replicas} replicas: give a number from 0 to {replicas_max}")

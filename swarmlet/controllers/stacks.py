@@ -8,12 +8,13 @@ port at the same moment, both get in, and the data plane lets the older service 
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from swarmlet.controllers import pods, prerequisites
+from swarmlet.controllers import job_commands, pods, prerequisites
 from swarmlet.controllers.autoscaling import autoscaled, kept_replicas
 from swarmlet.controllers.stack_errors import (
     AutoscaledNotScalable,
     DependencyCycle,
     GlobalServiceNotScalable,
+    JobNotScalable,
     PortConflict,
     ReplicasOutOfRange,
     UnknownDependency,
@@ -21,6 +22,7 @@ from swarmlet.controllers.stack_errors import (
     UnknownStack,
 )
 from swarmlet.model.ids import ServiceId, StackName, service_id
+from swarmlet.model.job import JOBS
 from swarmlet.model.objects import SERVICES, STACKS, Service, Stack
 from swarmlet.model.spec import REPLICAS_MAX, Mode, PublishedPort, ServiceSpec, StackSpec
 from swarmlet.model.state import ClusterState, Versioned
@@ -42,9 +44,10 @@ def deploy(state: ClusterState, spec: StackSpec, now: float) -> Transaction:
     removed = [id_ for id_ in before if id_ not in after]
     stack = Stack(name=name, services=tuple(sorted(spec.services)), deployed_at=now)
     stored = state.stacks.get(name)
-    again = prerequisites.again(state, after.values(), now)
+    again = [*prerequisites.again(state, after.values(), now), *job_commands.again(state, after.values())]
     operations: list[Operation] = [put(each.key, each) for each in changed]
     operations += [Delete(SERVICES + id_) for id_ in removed]
+    operations += [Delete(JOBS + id_) for id_ in removed if id_ in state.jobs]
     if operations or stored is None or stored.value.services != stack.services:
         operations.append(put(stack.key, stack))
     operations += [operation for step in again for operation in step.operations]
@@ -72,6 +75,8 @@ def remove(state: ClusterState, stack: StackName) -> Transaction:
     compares = [Compare(STACKS + stack, stored.revision if stored else 0)]
     compares += [Compare(SERVICES + id_, each.revision) for id_, each in services.items()]
     operations: list[Operation] = [Delete(SERVICES + id_) for id_ in services]
+    # Deployed anew, a job is another one that has not run yet.
+    operations += [Delete(JOBS + id_) for id_ in services if id_ in state.jobs]
     operations.append(Delete(STACKS + stack))
     return Transaction(tuple(compares), tuple(operations), reason=f"remove {stack}")
 
@@ -81,6 +86,8 @@ def scale(state: ClusterState, service: ServiceId, replicas: int) -> Transaction
     stored = state.services.get(service)
     if stored is None:
         raise UnknownService(service, tuple(sorted(state.services)))
+    if stored.value.spec.job is not None:
+        raise JobNotScalable(service)
     if stored.value.spec.mode is Mode.GLOBAL:
         raise GlobalServiceNotScalable(service)
     if (scaling := autoscaled(stored.value.spec)) is not None:

@@ -17,6 +17,7 @@ from swarmlet.controllers.prerequisites import own_revision
 from swarmlet.controllers.seats import seat_key
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import service_id
+from swarmlet.model.job import JobPolicy, RunState
 from swarmlet.model.objects import Service
 from swarmlet.model.observed import Health, Phase
 from swarmlet.model.spec import DependencyCondition, Mode
@@ -61,6 +62,9 @@ def _wait(view: ClusterView, service: Service, name: str, is_first: bool) -> Wai
     dependency = found.value
     if not is_first and not _concerns(service, dependency, condition):
         return None
+    if dependency.spec.job is not None:
+        wait = _wait_for_run(view, dependency, dependency.spec.job, condition)
+        return None if optional and wait and wait.in_vain else wait
     tasks = [each for each in view.tasks_of(dependency.id) if each.runs and _counts(each, dependency, service)]
     if optional and any(_fails(each) for each in tasks):
         return None
@@ -96,6 +100,18 @@ def _fails(each: TaskView) -> bool:
         return not each.succeeded
     unhealthy = each.status is not None and each.status.health is Health.UNHEALTHY
     return unhealthy or each.phase is Phase.BACKOFF
+
+
+def _wait_for_run(view: ClusterView, job: Service, policy: JobPolicy, condition: DependencyCondition) -> Wait | None:
+    """For a run of its present revision to have started; or succeeded, where more is asked for. Not for a clock."""
+    runs = [run.value for run in view.state.runs_of(job.id) if run.value.revision == job.revision]
+    if policy.schedule or any(run.state is RunState.SUCCEEDED for run in runs):
+        return None
+    if condition is DependencyCondition.STARTED:
+        return None if any(run.started for run in runs) else Wait(f"{job.spec.name} (its run has not started)")
+    if runs and not runs[-1].state.is_active:
+        return Wait(f"{job.spec.name}, whose run {runs[-1].number} {runs[-1].state}: {runs[-1].reason}", in_vain=True)
+    return Wait(f"{job.spec.name} (its run has not succeeded)")
 
 
 def _meets(view: TaskView, condition: DependencyCondition) -> bool:

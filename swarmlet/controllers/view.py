@@ -12,6 +12,7 @@ from swarmlet.controllers.outcome import ControllerSettings
 from swarmlet.controllers.pod_tasks import PodTasks, stand_together
 from swarmlet.controllers.task_view import Standing, TaskView, standing_of
 from swarmlet.model.ids import NodeId, ServiceId
+from swarmlet.model.job import RunId
 from swarmlet.model.objects import NodeStatus, Service
 from swarmlet.model.observed import Liveness, ObservedState
 from swarmlet.model.spec import Mode
@@ -30,7 +31,9 @@ class ClusterView:
     state: ClusterState
     nodes: Mapping[NodeId, NodeRecord]
     tasks: Mapping[ServiceId, list[TaskView]]
-    """Sorted by age, the oldest first."""
+    """Of services; sorted by age, the oldest first."""
+    run_tasks: Mapping[RunId, list[TaskView]]
+    """Of jobs' runs, likewise."""
     voters: Container[NodeId]
     belonging: Belonging
     pods: PodTasks = NO_PODS
@@ -52,16 +55,18 @@ class ClusterView:
     ) -> "ClusterView":
         belonging = Belonging({id_: node_view(each.node, each.observed, voters, now) for id_, each in nodes.items()})
         tasks: dict[ServiceId, list[TaskView]] = defaultdict(list)
+        run_tasks: dict[RunId, list[TaskView]] = defaultdict(list)
         for versioned in state.tasks.values():
             task, record = versioned.value, nodes.get(versioned.value.node)
             status = observed.status(task.node, task.id)
             spec = state.services[task.service].value.spec if task.service in state.services else None
             standing, leaves = standing_of(task, record, status), why_it_leaves(task, record, spec, belonging)
-            tasks[task.service].append(TaskView(task, versioned.revision, status, standing, record, leaves))
-        for siblings in tasks.values():
+            siblings = run_tasks[task.run] if task.run else tasks[task.service]
+            siblings.append(TaskView(task, versioned.revision, status, standing, record, leaves))
+        for siblings in (*tasks.values(), *run_tasks.values()):
             siblings.sort(key=lambda view: (view.task.created_at, view.id))
-        pods = stand_together(state, tasks)
-        view = cls(now, settings, state, nodes, dict(tasks), voters, belonging, pods, node_names=_names(nodes))
+        view = cls(now, settings, state, nodes, dict(tasks), dict(run_tasks), voters, belonging)
+        view.pods, view.node_names = stand_together(state, tasks), _names(nodes)
         view.unfinished_drains = frozenset(view._unfinished_drains())
         for record in nodes.values():
             if record.node.drain is not None and record.node.drain.deadline is not None:
@@ -71,8 +76,8 @@ class ClusterView:
         return view
 
     def _unfinished_drains(self) -> Iterator[NodeId]:
-        for service, tasks in self.tasks.items():
-            stored = self.state.services.get(service)
+        for tasks in (*self.tasks.values(), *self.run_tasks.values()):
+            stored = self.state.services.get(tasks[0].task.service)
             if stored is None or stored.value.spec.mode is not Mode.GLOBAL:
                 for each in tasks:
                     over = each.is_gone or each.standing is Standing.ENDED or self.is_dead(each)

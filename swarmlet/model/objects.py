@@ -2,7 +2,7 @@
 
 Only the leader writes them, through the log. Each lives under one key: `stacks/NAME`, `services/ID`,
 `tasks/ID`, `nodes/ID`; `voters/list` is there where people chose the voters; rollouts and history of services are in
-`revisions`. What really runs is in `observed`, never here.
+`revisions`, jobs and their runs in `job`. What really runs is in `observed`, never here.
 """
 
 from enum import StrEnum
@@ -12,6 +12,7 @@ from pydantic import Field
 from swarmlet.model.autoscale import AUTOSCALING
 from swarmlet.model.frozen import Frozen
 from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, StackName, TaskId
+from swarmlet.model.job import JOB_RUNS, JOBS, RunId, TaskOutcome
 from swarmlet.model.placement import Taint
 from swarmlet.model.revisions import HISTORY, ROLLOUTS
 from swarmlet.model.spec import ServiceSpec, TaskTemplate
@@ -21,7 +22,7 @@ SERVICES = "services/"
 TASKS = "tasks/"
 NODES = "nodes/"
 VOTERS = "voters/"
-PREFIXES = (STACKS, SERVICES, TASKS, NODES, VOTERS, ROLLOUTS, HISTORY, AUTOSCALING)
+PREFIXES = (STACKS, SERVICES, TASKS, NODES, VOTERS, ROLLOUTS, HISTORY, AUTOSCALING, JOBS, JOB_RUNS)
 """All that this version gives a meaning to. Other objects are kept as they are."""
 
 
@@ -77,6 +78,9 @@ class Task(Frozen):
     ended_with: int | None = None
     """The exit status with which it ended for good, once others rest on it (see `controllers.prerequisites`): what its
     node says of it is lost with the node."""
+    run: RunId = RunId("")
+    """The run of a job that it belongs to; empty for a service's task. Its `slot` is the completion that it is for."""
+    outcome: TaskOutcome = TaskOutcome.NONE
 
     @property
     def key(self) -> str:

@@ -16,6 +16,7 @@ from swarmlet.model.container import ContainerOptions, FileMount, PullPolicy
 from swarmlet.model.container import Mode as FileMode
 from swarmlet.model.frozen import Frozen, encode
 from swarmlet.model.ids import NAME_PATTERN, RevisionHash
+from swarmlet.model.job import JobPolicy
 from swarmlet.model.placement import PRIORITY_MAX, Placement
 from swarmlet.model.rollout import RolloutPolicy
 
@@ -222,6 +223,8 @@ class ServiceSpec(Frozen):
     autoscale: Autoscale | None = None
     """`replicas` is the number that was chosen last, then."""
     ingress: tuple[HttpRoute, ...] = ()
+    job: JobPolicy | None = None
+    """Set for work that ends: a job, which has runs instead of replicas."""
 
 
 class StackSpec(Frozen):

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from swarmlet.model.autoscale import AUTOSCALING, Autoscaling
 from swarmlet.model.frozen import Frozen, decode
 from swarmlet.model.ids import NodeId, ServiceId, StackName, TaskId
+from swarmlet.model.job import JOB_RUNS, JOBS, Job, JobRun, RunId
 from swarmlet.model.objects import NODES, SERVICES, STACKS, TASKS, VOTERS, Node, Service, Stack, Task, VoterList
 from swarmlet.model.revisions import HISTORY, ROLLOUTS, Revision, Rollout
 
@@ -36,6 +37,8 @@ class ClusterState:
     history: dict[ServiceId, dict[int, Versioned[Revision]]] = field(default_factory=dict)
     """By number; of services that have none there is no entry."""
     autoscaling: dict[ServiceId, Versioned[Autoscaling]] = field(default_factory=dict)
+    jobs: dict[ServiceId, Versioned[Job]] = field(default_factory=dict)
+    job_runs: dict[RunId, Versioned[JobRun]] = field(default_factory=dict)
 
     def put(self, key: str, value: bytes, revision: int) -> bool:
         """Take over one written object. Keys of unknown kinds are left alone: a newer agent may have written them.
@@ -61,6 +64,10 @@ class ClusterState:
                 self.history.setdefault(found.service, {})[found.number] = Versioned(found, revision)
             case p if p == AUTOSCALING:
                 self.autoscaling[ServiceId(name)] = Versioned(decode(Autoscaling, value), revision)
+            case p if p == JOBS:
+                self.jobs[ServiceId(name)] = Versioned(decode(Job, value), revision)
+            case p if p == JOB_RUNS:
+                self.job_runs[RunId(name)] = Versioned(decode(JobRun, value), revision)
             case _:
                 self.revision = max(self.revision, revision)
                 return False
@@ -87,6 +94,10 @@ class ClusterState:
                 self._forget_revision(name)
             case p if p == AUTOSCALING:
                 self.autoscaling.pop(ServiceId(name), None)
+            case p if p == JOBS:
+                self.jobs.pop(ServiceId(name), None)
+            case p if p == JOB_RUNS:
+                self.job_runs.pop(RunId(name), None)
             case _:
                 self.revision = max(self.revision, revision)
                 return False
@@ -122,6 +133,11 @@ class ClusterState:
 
     def tasks_of(self, service: ServiceId) -> list[Versioned[Task]]:
         return [task for task in self.tasks.values() if task.value.service == service]
+
+    def runs_of(self, service: ServiceId) -> list[Versioned[JobRun]]:
+        """The oldest first."""
+        found = (run for run in self.job_runs.values() if run.value.service == service)
+        return sorted(found, key=lambda run: (run.value.number, run.value.id))
 
 
 def _copied(value: object) -> object:

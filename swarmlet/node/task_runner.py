@@ -224,6 +224,7 @@ class TaskRunner:
                 "SWARMLET_SLOT": str(task.slot),
                 "SWARMLET_NODE": self._around.node_id,
                 "SWARMLET_NODE_NAME": self._around.node_name,
+                **({"SWARMLET_RUN": task.run} if task.run else {}),
             },
         )
 

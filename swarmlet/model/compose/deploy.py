@@ -26,6 +26,7 @@ MEMORY_LIMIT_BYTES_MIN = 6 * 1024 * 1024
 """As in Docker: less than this is a forgotten unit, and no container starts in it."""
 NO_RESOURCES = Resources()
 _PATTERN = "services.*.deploy"
+_JOB = "-job"
 _RESOURCES = f"{_PATTERN}.resources"
 
 
@@ -40,6 +41,7 @@ class Deploy:
     update: UpdatePolicy | None = None
     rollback: UpdatePolicy | None = None
     placement: Placement = UNSAID_PLACEMENT
+    is_job: bool = False
 
 
 def read_deploy(node: Node, findings: Findings) -> Deploy:
@@ -51,7 +53,8 @@ def read_deploy(node: Node, findings: Findings) -> Deploy:
     limits, reservations = fields.read(
         "resources", lambda value: _resources(value, findings), (NO_RESOURCES, NO_RESOURCES)
     )
-    mode = Mode(fields.read("mode", one_of(*Mode), Mode.REPLICATED))
+    written = fields.read("mode", one_of(*Mode, *(f"{mode}{_JOB}" for mode in Mode)), Mode.REPLICATED)
+    mode = Mode(written.removesuffix(_JOB))
     _refuse_number_of_global(mode, fields.value("replicas"), findings)
     return Deploy(
         mode=mode,
@@ -62,6 +65,7 @@ def read_deploy(node: Node, findings: Findings) -> Deploy:
         update=fields.read("update_config", lambda value: read_update(value, findings), None),
         rollback=fields.read("rollback_config", lambda value: read_rollback(value, findings), None),
         placement=fields.read("placement", lambda value: read_placement(value, findings), UNSAID_PLACEMENT),
+        is_job=written.endswith(_JOB),
     )
 
 

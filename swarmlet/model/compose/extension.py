@@ -8,6 +8,7 @@ from swarmlet.model.compose.disruption import read_max_unavailable
 from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.ingress import read_ingress
+from swarmlet.model.compose.job import JobSection, read_job
 from swarmlet.model.compose.marks import Node
 from swarmlet.model.compose.node_probes import read_node_probe
 from swarmlet.model.compose.placement import UNSAID_EXTENSION as UNSAID_PLACEMENT
@@ -40,6 +41,7 @@ class Extension:
     autoscale_node: Node | None = None
     pod: str = ""
     ingress: tuple[HttpRoute, ...] = ()
+    job: JobSection | None = None
 
 
 UNSAID_EXTENSION = Extension()
@@ -60,6 +62,7 @@ def read_extension(node: Node, findings: Findings) -> Extension:
         autoscale_node=fields.value("autoscale"),
         pod=fields.read("pod", read_pod, ""),
         ingress=fields.read("ingress", lambda value: read_ingress(value, findings), ()),
+        job=fields.read("job", lambda value: read_job(value, findings), None),
     )
 
 

@@ -32,7 +32,10 @@ DEPLOY: tuple[KeyRow, ...] = (
     supported(_S + "deploy", "How many tasks, and what each may use."),
     supported(_D + "replicas", "How many tasks; 1 by default."),
     supported(_S + "scale", "The same; write only one of the two."),
-    supported(_D + "mode", "`replicated` (the default) or `global`: one task on every node."),
+    supported(
+        _D + "mode",
+        "`replicated` (the default), `global` (one task on every node), `replicated-job`, `global-job` (docs/jobs.md).",
+    ),
     supported(_D + "resources", "What a task may use (limits) and what is kept for it (reservations)."),
     supported(_R + "limits", "No task gets more than this."),
     supported(_R + "limits.cpus", "Processors, like 0.5."),

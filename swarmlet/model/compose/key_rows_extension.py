@@ -2,6 +2,7 @@
 
 from swarmlet.model.compose.key_row import KeyRow, supported
 from swarmlet.model.compose.key_rows_autoscale import AUTOSCALE
+from swarmlet.model.compose.key_rows_job import JOB
 
 _X = "services.*.x-swarmlet"
 
@@ -64,4 +65,5 @@ EXTENSION: tuple[KeyRow, ...] = (
     supported(_X + ".ingress[].host", "The host, like shop.example.com or *.example.com; any by default."),
     supported(_X + ".ingress[].path", "All paths that begin so; `/` by default."),
     supported(_X + ".ingress[].port", "Port in the container; required."),
+    *JOB,
 )

@@ -17,6 +17,7 @@ from swarmlet.model.compose.extension import UNSAID_EXTENSION, Extension, read_e
 from swarmlet.model.compose.fields import Fields, each
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.health import read_health_check
+from swarmlet.model.compose.job import ONCE, job_of
 from swarmlet.model.compose.limits import read_pull_policy
 from swarmlet.model.compose.marks import Mapping, Node, Sequence, is_null, shown
 from swarmlet.model.compose.mounts import MountReader, WrittenMount
@@ -27,6 +28,7 @@ from swarmlet.model.compose.ports import PortReader, WrittenPort
 from swarmlet.model.compose.scalars import any_string, boolean, duration, pairs, string, strings, text
 from swarmlet.model.compose.stored_files import Stored, StoredFiles, WrittenFile, distinct
 from swarmlet.model.container import FileMount, PullPolicy
+from swarmlet.model.job import JobPolicy
 from swarmlet.model.placement import Placement
 from swarmlet.model.spec import DependencyCondition, RestartCondition, RestartPolicy, ServiceSpec, TaskTemplate
 
@@ -54,6 +56,7 @@ class WrittenService:
     profiles: frozenset[str] = frozenset()
     extension: Extension = UNSAID_EXTENSION
     placement: Placement = UNSAID_PLACEMENT
+    job: JobPolicy | None = None
     unbuilt: Node | None = None
     """Its `build`, where no image is named: one of the name that Compose would give it has to be there."""
     restart: Node | None = None
@@ -79,6 +82,7 @@ class WrittenService:
             max_unavailable=self.extension.max_unavailable,
             placement=self.placement,
             priority=self.extension.priority,
+            job=self.job,
         )
 
 
@@ -117,12 +121,33 @@ class ServiceReader:
         extension = fields.read("x-swarmlet", lambda value: read_extension(value, findings), UNSAID_EXTENSION)
         if extension.autoscale is not None and extension.autoscale_node is not None:
             check_autoscale(extension.autoscale_node, extension.autoscale, deploy, findings)
-        template = self._template(image, fields, deploy, ports, extension)
+        restart = deploy.restart or fields.read("restart", _restart, None)
+        job = job_of(extension.job, deploy, restart, findings)
+        restart = (restart or RestartPolicy()) if job is None else self._restart_of_job(fields)
+        template = self._template(image, fields, deploy, ports, extension, restart)
         placement = self._placement(name, fields, deploy, extension)
-        restart = fields.value("deploy") if deploy.restart else fields.value("restart")
+        if job is not None:
+            self._check_job(fields, deploy, extension)
+        written = fields.value("deploy") if deploy.restart else fields.value("restart")
         return WrittenService(
-            name, template, deploy, ports, dependencies, profiles, extension, placement, build, restart
+            name, template, deploy, ports, dependencies, profiles, extension, placement, job, build, written
         )
+
+    def _check_job(self, fields: Fields, deploy: Deploy, extension: Extension) -> None:
+        if extension.autoscale_node is not None:
+            message = "a job has no replicas to scale, remove this"
+            self.findings.refuse(refused(extension.autoscale_node, message))
+        if deploy.replicas == 0:
+            node = fields.value("scale") or fields.value("deploy")
+            assert node is not None, "where else would the number come from"
+            self.findings.refuse(refused(node, "a job without completions does nothing, write replicas: 1 or more"))
+
+    def _restart_of_job(self, fields: Fields) -> RestartPolicy:
+        node = fields.value("restart")
+        if node is not None and text(node) in ("always", "unless-stopped"):
+            message = "has no effect on a job, which is over when it succeeds: write on-failure, or remove this"
+            self.findings.warn(node.place, node.path, message)
+        return ONCE
 
     def _placement(self, name: str, fields: Fields, deploy: Deploy, extension: Extension) -> Placement:
         platform = fields.read("platform", read_platform, "")
@@ -157,7 +182,13 @@ class ServiceReader:
         return stored.mounts(node, self.declared.files.get(kind, {}), kind)
 
     def _template(
-        self, image: str, fields: Fields, deploy: Deploy, ports: tuple[WrittenPort, ...], extension: Extension
+        self,
+        image: str,
+        fields: Fields,
+        deploy: Deploy,
+        ports: tuple[WrittenPort, ...],
+        extension: Extension,
+        restart: RestartPolicy,
     ) -> TaskTemplate:
         findings = self.findings
         health_check = None
@@ -181,7 +212,7 @@ class ServiceReader:
                 **fields.read("label_file", self._labels_of_files, {}),
                 **fields.read("labels", _labels, {}),
             },
-            restart=deploy.restart or fields.read("restart", _restart, RestartPolicy()),
+            restart=restart,
             stop_grace_period_s=fields.read("stop_grace_period", duration, 10.0),
             user=fields.read("user", string, ""),
             working_dir=fields.read("working_dir", _working_dir, ""),

@@ -1,0 +1,37 @@
+"""How far a job is as a part of its stack: what a deploy waits for. Pure."""
+
+from dataclasses import dataclass
+
+from swarmlet.api.schema import ServiceState
+from swarmlet.model.job import RunState
+from swarmlet.model.objects import Service
+from swarmlet.model.state import ClusterState
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    wanted: int
+    ready: int
+    state: ServiceState | None
+    """None while its run goes on: its tasks tell how well."""
+    problem: str = ""
+
+
+def job_progress(state: ClusterState, service: Service) -> JobProgress:
+    """One with a schedule is as declared at once; any other when the latest run of its revision has succeeded."""
+    policy = service.spec.job
+    assert policy is not None, f"{service.id} is no job"
+    if policy.schedule:
+        return JobProgress(0, 0, ServiceState.CONVERGED)
+    runs = [run.value for run in state.runs_of(service.id) if run.value.revision == service.revision]
+    if not runs:
+        return JobProgress(policy.completions, 0, None)
+    run = runs[-1]
+    match run.state:
+        case RunState.SUCCEEDED:
+            return JobProgress(run.completions, run.succeeded, ServiceState.CONVERGED)
+        case RunState.FAILED | RunState.CANCELLED:
+            why = f"run {run.number} {'has' if run.state is RunState.FAILED else 'was'} {run.state}: {run.reason}"
+            return JobProgress(run.completions, run.succeeded, ServiceState.STUCK, why)
+        case RunState.PENDING | RunState.RUNNING:
+            return JobProgress(run.completions, run.succeeded, None)
