@@ -65,7 +65,7 @@ def follow_logs(
     tasks = client.get("/v1/tasks", Listing[TaskView], service=target, all=1).items
     if not tasks:
         raise NoSuchTasks(target)
-    _merge(client, [task.id for task in tasks], follow, tail, say)
+    follow_tasks(client, [task.id for task in tasks], follow, tail, say)
 
 
 def _task_lines(client: Client, task: str, follow: bool, tail: int | None) -> Iterator[LogLineView]:
@@ -74,7 +74,7 @@ def _task_lines(client: Client, task: str, follow: bool, tail: int | None) -> It
         yield LogLineView.model_validate_json(line)
 
 
-def _merge(
+def follow_tasks(
     client: Client, tasks: list[str], follow: bool, tail: int | None, say: Callable[[LogLineView], None]
 ) -> None:
     """Read all tasks side by side, print in the order of arrival; a task whose log can't be had is named at the end."""

@@ -27,6 +27,7 @@ from swarmlet.cli.client import Client
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.explain import explain
 from swarmlet.cli.exporting import export_app
+from swarmlet.cli.jobs import job_app
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.nodes import node_app, nodes
 from swarmlet.cli.output import Output, OutputOption, age, cpus, megabytes, show_json, show_table
@@ -45,6 +46,7 @@ config_app = typer.Typer(no_args_is_help=True, help="Check a configuration file,
 app.add_typer(config_app, name="config")
 recovery.add_commands(app)
 rollouts.add_commands(app)
+app.add_typer(job_app, name="job")
 app.add_typer(kv_app, name="kv")
 app.command("nodes")(nodes)
 app.add_typer(node_app, name="node")

@@ -103,9 +103,7 @@ def _is_held(view: ClusterView, plan: RunPlan, in_the_way: bool, messages: _Mess
     return waiting is not None
 
 
-def _place(
-    view: ClusterView, plan: RunPlan, promises: Promises, messages: _Messages
-) -> list[tuple[Task, NodeRecord]]:
+def _place(view: ClusterView, plan: RunPlan, promises: Promises, messages: _Messages) -> list[tuple[Task, NodeRecord]]:
     request = request_of(plan.service.id, plan.service.spec.template, plan.service.spec)
     ledger, created = promises.ledger, list[tuple[Task, NodeRecord]]()
     refused: dict[NodeId, str] = {}

@@ -364,3 +364,18 @@ def test_ids_are_derived_so_that_a_decision_made_twice_is_made_once() -> None:
         ids.append((cluster.run().id, cluster.tasks(WORK)[0].id))
 
     assert ids[0] == ids[1]
+
+
+def test_a_job_that_failed_runs_again_with_the_next_deploy_of_the_same() -> None:
+    cluster = a_cluster()
+    cluster.failures = {1: 1}
+    cluster.deploy(a_job(retries=0))
+    assert cluster.until_over().state is RunState.FAILED
+    cluster.settle()
+
+    cluster.deploy(a_job(retries=0))
+    cluster.settle()
+    cluster.deploy(a_job(retries=0))
+    cluster.settle()
+
+    assert [run.state for run in cluster.runs()] == [RunState.FAILED, RunState.SUCCEEDED]
