@@ -83,6 +83,7 @@ def test_always_is_warned_of() -> None:
         ),
         ("    deploy: {mode: replicated-job, replicas: 0}\n", "a job without completions does nothing"),
         ("    x-swarmlet: {job: {}, autoscale: {max: 3, metrics: []}}\n", "a job has no replicas to scale"),
+        ("    x-swarmlet: {job: {}, pod: together}\n", "a job's tasks stand alone (yet), remove 'pod'"),
         ("    x-swarmlet: {job: {retry: 1}}\n", "unknown key, write 'retries'"),
     ],
 )

@@ -137,6 +137,9 @@ class ServiceReader:
         if extension.autoscale_node is not None:
             message = "a job has no replicas to scale, remove this"
             self.findings.refuse(refused(extension.autoscale_node, message))
+        extension_node = fields.value("x-swarmlet")
+        if extension.pod and extension_node is not None:
+            self.findings.refuse(refused(extension_node, "a job's tasks stand alone (yet), remove 'pod'"))
         if deploy.replicas == 0:
             node = fields.value("scale") or fields.value("deploy")
             assert node is not None, "where else would the number come from"
