@@ -17,6 +17,7 @@ from swarmlet.controllers.ideal_nodes import obey
 from swarmlet.controllers.reconcile import reconcile
 from swarmlet.model.frozen import decode
 from swarmlet.model.ids import NodeId, ServiceId, TaskId, service_id
+from swarmlet.model.job import RunState, TaskOutcome
 from swarmlet.model.objects import SERVICES, TASKS, Desired, NodeStatus, Service, Task
 from swarmlet.model.observed import ObservedState, ServiceProblem
 from swarmlet.model.revisions import ROLLOUTS, Rollout
@@ -71,9 +72,13 @@ class Foresight:
 
     @property
     def staying(self) -> dict[TaskId, Task]:
-        """The created ones that are to run in the end: a rollout may make and stop some on its way."""
-        running = (self.after.tasks.get(task) for task in self.created)
-        return {each.value.id: each.value for each in running if each and each.value.desired is Desired.RUN}
+        """The created ones that are to run in the end, or have done a job's work: a rollout may make and stop some."""
+        found = (self.after.tasks.get(task) for task in self.created)
+        return {each.value.id: each.value for each in found if each and _is_meant(each.value)}
+
+
+def _is_meant(task: Task) -> bool:
+    return task.desired is Desired.RUN or task.outcome is TaskOutcome.SUCCEEDED
 
 
 def foresee(
@@ -145,13 +150,14 @@ def _down(state: ClusterState) -> list[NodeId]:
 
 
 def _completing(state: ClusterState) -> frozenset[ServiceId]:
-    """Services that others wait for until their tasks have ended well."""
-    return frozenset(
+    """Services that others wait for until their tasks have ended well, and jobs."""
+    jobs = {id_ for id_, each in state.services.items() if each.value.spec.job is not None}
+    return frozenset(jobs) | {
         service_id(each.value.stack, name)
         for each in state.services.values()
         for name, condition in each.value.spec.depends_on.items()
         if condition is DependencyCondition.COMPLETED
-    )
+    }
 
 
 def _as_declared(seen: Foresight, service: ServiceId) -> bool:
@@ -162,5 +168,8 @@ def _as_declared(seen: Foresight, service: ServiceId) -> bool:
     if found is None:
         return not running
     spec = found.value.spec
+    if spec.job is not None:
+        runs = [run.value for run in seen.after.runs_of(service) if run.value.revision == found.value.revision]
+        return bool(spec.job.schedule) or (bool(runs) and runs[-1].state is RunState.SUCCEEDED)
     is_complete = service not in seen.problems if spec.mode is Mode.GLOBAL else len(running) == spec.replicas
     return is_complete and all(task.revision == found.value.revision for task in running)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template
+from job_builders import a_job
 
 from swarmlet.controllers import stacks
 from swarmlet.controllers.foresight import LOOKS_MAX, Foresight, foresee
@@ -184,3 +185,13 @@ def test_a_play_is_bounded() -> None:
 
     assert not seen.settled
     assert seen.looks < LOOKS_MAX
+
+
+def test_a_job_is_foreseen_to_its_end() -> None:
+    cluster = FakeCluster.of("n1", "n2")
+
+    seen = a_foresight(cluster, a_job(completions=4, parallelism=2))
+
+    assert seen.settled and seen.problems == {}
+    assert sorted(task.slot for task in seen.staying.values()) == [1, 2, 3, 4]
+    assert a_foresight(cluster, a_job(schedule="@daily")).staying == {}
