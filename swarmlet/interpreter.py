@@ -5,6 +5,7 @@ The figures were found by measuring the store under load (`scripts/bench store`)
 
 import gc
 import sys
+import warnings
 from types import ModuleType
 from typing import cast
 
@@ -16,13 +17,20 @@ COLLECT_AFTER = 10_000
 either dies by its reference count or stays (log, store, history), and looking at it often finds nothing."""
 
 
-def do_without_rich() -> None:
-    """Before structlog is imported: it takes rich, and pygments with it, where it finds them, for tracebacks in colour.
+UNNEEDED = ("rich", "charset_normalizer")
+"""What libraries take where they find it, and an agent has no use for: structlog paints tracebacks with rich, requests
+guesses encodings that podman-py never asks for. They would be 8 MB of its memory."""
 
-    An agent prints none, and they would be 4 MB of its memory. A None among the loaded modules makes an import fail as
-    if the module were not installed (https://docs.python.org/3/reference/import.html#the-module-cache).
+
+def do_without_unneeded() -> None:
+    """Before anything imports them: each of the libraries goes on without.
+
+    A None among the loaded modules makes an import fail as if the module were not installed
+    (https://docs.python.org/3/reference/import.html#the-module-cache).
     """
-    sys.modules.setdefault("rich", cast(ModuleType, None))
+    warnings.filterwarnings("ignore", message="Unable to find acceptable character detection dependency")
+    for name in UNNEEDED:
+        sys.modules.setdefault(name, cast(ModuleType, None))
 
 
 def tune() -> None:

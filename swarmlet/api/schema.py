@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Schema(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
 
 class Listing(Schema, Generic[T]):

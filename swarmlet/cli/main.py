@@ -87,7 +87,7 @@ def agent(
     ] = None,
 ) -> None:
     """Run this host's agent until it is told to stop. Containers go on running without it."""
-    interpreter.do_without_rich()
+    interpreter.do_without_unneeded()
     from swarmlet.agent import run_agent
     from swarmlet.config import Config
 

@@ -14,7 +14,9 @@ ModelT = TypeVar("ModelT", bound="Frozen")
 
 class Frozen(BaseModel):
     # Errors do not show their input: it may be a secret.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="constants", hide_input_in_errors=True, defer_build=True
+    )
 
 
 def encode(value: Frozen) -> bytes:
