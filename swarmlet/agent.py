@@ -30,6 +30,7 @@ from swarmlet.dataplane.relay import RelayServer
 from swarmlet.dataplane.routes import RouteTable
 from swarmlet.drivers.consensus import Consensus
 from swarmlet.drivers.death_quorum import DeathQuorum
+from swarmlet.drivers.exclusive_leases import ExclusiveLeases
 from swarmlet.drivers.formation import Formation
 from swarmlet.drivers.key_rotation import KeyRotation
 from swarmlet.drivers.keyring import Keyring
@@ -52,6 +53,7 @@ from swarmlet.node.watchdog import Watchdog
 from swarmlet.raft import RaftSettings
 from swarmlet.runtime.choice import open_runtime
 from swarmlet.runtime.interface import LogLine, Runtime
+from swarmlet.runtime.lease_files import LEASES_DIR, LeaseFiles
 from swarmlet.security.keyring import KeyRing, load_or_make_ring, load_ring
 from swarmlet.security.keys import load_token
 from swarmlet.security.peer_tls import PeerCredentials
@@ -187,13 +189,6 @@ class Agent:
         self.formation = Formation(config.bootstrap_expect, data, self.consensus, self.membership, self.network)
         self.state_guard = StateGuard(self.consensus, self.membership, self.network)
         self.deaths = DeathQuorum(self.consensus, self.membership, self.network)
-        self.leadership = Leadership(
-            self.consensus,
-            self.membership,
-            self.deaths,
-            VoterSettings(dead_after_s=config.autopilot.dead_after),
-            ControllerSettings(rebalance=config.scheduling.rebalance == "gentle"),
-        )
         self.node_loop = NodeLoop(
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
         )
@@ -203,6 +198,17 @@ class Agent:
             lambda: autoscaled_on(self.node_id, self.consensus.replica.state),
             lambda: len(self.membership.members()),
             self.membership.publish_usage,
+        )
+        self.exclusive = ExclusiveLeases(
+            self.consensus, self.network, self.node_loop, LeaseFiles(data.path / LEASES_DIR)
+        )
+        self.leadership = Leadership(
+            self.consensus,
+            self.membership,
+            self.deaths,
+            VoterSettings(dead_after_s=config.autopilot.dead_after),
+            ControllerSettings(rebalance=config.scheduling.rebalance == "gentle"),
+            self.exclusive.leases,
         )
         self.proxy = Proxy(self.node_id, config.proxy.listen_address, self.network.open_relay)
         self.relay = RelayServer(self._local_endpoint)
@@ -256,6 +262,7 @@ class Agent:
         if self.config.bootstrap and not self.consensus.formed:
             await self.consensus.bootstrap()
         self._publish_facts()
+        await asyncio.to_thread(self.exclusive.adopt)
         self.membership.join((*self.config.join, *self._known_peers.values()))
         parts: tuple[Coroutine[Any, Any, None], ...] = (
             self.consensus.run(),
@@ -266,6 +273,7 @@ class Agent:
             self.leadership.run(),
             self.state_guard.run(),
             self.node_loop.run(),
+            self.exclusive.run(),
             self.usage.run(),
             self._feed_node_loop(),
             self._feed_proxy(),
@@ -426,6 +434,7 @@ class Agent:
             "deaths": {"opinions_malformed": self.deaths.malformed},
             "storage": self.consensus.counters,
             "state": self.state_guard.counters,
+            "exclusive": self.exclusive.counters,
             "proxy": counters_of(self.proxy.counters),
             "watchdog": {"event_loop_stalls": self.watchdog.stalls},
         }

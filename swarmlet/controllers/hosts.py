@@ -33,9 +33,8 @@ def why_it_leaves(task: Task, record: NodeRecord | None, spec: ServiceSpec | Non
 
 def stops_first(spec: ServiceSpec) -> bool:
     """Whether no two tasks of one seat may run at once, be it that each would find other data in its node's volume."""
-    return spec.rollout.update.order is Order.STOP_FIRST or any(
-        mount.kind is MountKind.VOLUME and mount.source for mount in spec.template.mounts
-    )
+    volumes = any(mount.kind is MountKind.VOLUME and mount.source for mount in spec.template.mounts)
+    return volumes or spec.template.exclusive or spec.rollout.update.order is Order.STOP_FIRST
 
 
 def global_hosts(

@@ -91,6 +91,7 @@ def _creation(
         revision=service.revision,
         template=service.spec.template,
         created_at=view.now,
+        generation=predecessor.task.generation + 1 if predecessor else 0,
     )
     return Creation(
         key=opening.key,

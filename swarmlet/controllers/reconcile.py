@@ -30,6 +30,7 @@ from swarmlet.controllers.revisions import clear
 from swarmlet.controllers.service_plan import ServicePlan, conclude, plan_service
 from swarmlet.controllers.steps import Step, pack
 from swarmlet.controllers.view import ClusterView
+from swarmlet.model.exclusive import NO_LEASES, Leases
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.observed import ObservedState, ServiceProblem
 from swarmlet.model.state import ClusterState
@@ -63,15 +64,17 @@ def reconcile(
     gone: Collection[NodeId],
     voters: Collection[NodeId] = (),
     listening_since: float | None = None,
+    leases: Leases = NO_LEASES,
     settings: ControllerSettings = DEFAULT_SETTINGS,
 ) -> Outcome:
     """`now` and `listening_since`, from which on this peer would have heard of every node, are wall time.
 
     Without the latter, silence about a node never makes it down. `gone`: whom a majority of the voters holds for gone
-    (`deaths.agreed_gone`). `voters`: what `node.role` tells apart.
+    (`deaths.agreed_gone`). `voters`: what `node.role` tells apart. `leases`: until when exclusive
+    tasks may still run (`lease_book`).
     """
     nodes = node_records(state, observed, now, settings, listening_since, gone)
-    view = ClusterView.of(state, observed, nodes, now, settings, voters)
+    view = ClusterView.of(state, observed, nodes, now, settings, voters, leases)
     if listening_since is not None:
         for record in nodes.values():
             if record.is_up and record.observed is None:
@@ -133,6 +136,9 @@ def _transactions(view: ClusterView, decisions: Iterable[_Decisions], of_jobs: J
             alone.insert(0, of_rollout)
         of_services += pack(alone, reason)
         of_services += pack(surplus, _reason(each), _survivors(view, each))
+        # Tasks that are left where they are may be among the survivors: written after these were compared.
+        left = [task for task in each.plan.unmarked if task.id not in each.plan.fates] if each.plan else []
+        of_services += pack(map(relocation.unmarked, left), _reason(each))
         if progress and of_rollout and progress.rolls_back:
             # A service changes only after what compares it.
             of_services += pack([of_rollout], progress.describe())
@@ -163,7 +169,6 @@ def _steps(view: ClusterView, each: _Decisions) -> tuple[list[Step], list[Step],
             surplus.append(step)
         else:
             (joined if touches else alone).append(step)
-    alone += [relocation.unmarked(view) for view in (each.plan.unmarked if each.plan else ())]
     for creation in each.creations:
         if creation.task.id not in paired:
             (joined if creation.node.changes else alone).append(creation.step)

@@ -7,7 +7,8 @@ Rules:
   filled again when nothing of it runs any more.
 - A task that serves nobody stops at once. Past the deadline of a drain everything does.
 - A global service's task belongs to its node and has no successor. It goes last: others may need it till they are gone.
-- A mark with a target is a proposal: where the target refuses the task, the mark is taken off and the task stays.
+- A mark with a target is a proposal: where the target refuses the task, the mark is taken off and the task stays. What
+  that allows to others (its part of the surge) is for the next look.
 """
 
 from collections.abc import Collection, Iterable

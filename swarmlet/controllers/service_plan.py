@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from swarmlet.controllers import relocation, rollout
+from swarmlet.controllers import exclusive, relocation, rollout
 from swarmlet.controllers.budget import Budget
 from swarmlet.controllers.fates import NODE_LEFT, NODE_LOST, SCALED_DOWN, Fate
 from swarmlet.controllers.hosts import stops_first
@@ -111,9 +111,12 @@ def _move_on(view: ClusterView, plan: ServicePlan) -> None:
     plan.seats_with_fates_done()
     _make_room(view, plan, course)
     _let_leave(view, plan)
+    other = exclusive.waits_for(view, plan.service)
     if wait is not None:
         plan.messages.append(wait.text)
-    else:
+    elif other and len(plan.seats) < plan.wanted:
+        plan.messages.append(other)
+    elif not other:
         successors = _successors(plan, course)
         plan.openings = _empty_seats(view, plan, course) + successors
         plan.openings += _rollout_seats(view, plan, course, len(successors))
@@ -141,7 +144,7 @@ def _start(view: ClusterView, versioned: Versioned[Service]) -> ServicePlan:
         revision=versioned.revision,
         seats=seats_of((each for each in running if each.id not in lost_ids), mode, service.revision),
         wanted=wanted,
-        newest={seat_key(each.task, mode): each for each in everyone},
+        newest={seat_key(each.task, mode): each for each in sorted(everyone, key=_age)},
         progress=Progress.of(view, versioned, wanted),
     )
     for each in lost:
@@ -149,6 +152,10 @@ def _start(view: ClusterView, versioned: Versioned[Service]) -> ServicePlan:
         plan.stop(each, NODE_LEFT if left else NODE_LOST, each.node_compare)
         plan.fates[each.id].drop = plan.is_global
     return plan
+
+
+def _age(view: TaskView) -> tuple[int, float, str]:
+    return view.task.generation, view.task.created_at, view.id
 
 
 def _is_lost(view: TaskView, mode: Mode) -> bool:

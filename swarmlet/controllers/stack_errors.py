@@ -48,6 +48,13 @@ class JobNotScalable(StackRefused):
         self.service = service
 
 
+class ExclusiveServiceNotScalable(StackRefused):
+    def __init__(self, service: ServiceId, replicas: int) -> None:
+        super().__init__(f"'{service}' is exclusive: it can have 0 or 1 tasks, not {replicas}")
+        self.service = service
+        self.replicas = replicas
+
+
 class ReplicasOutOfRange(StackRefused):
     def __init__(self, service: ServiceId, replicas: int, replicas_max: int) -> None:
         super().__init__(f"'{service}' can't have {replicas} replicas: give a number from 0 to {replicas_max}")

@@ -13,6 +13,7 @@ from swarmlet.controllers.autoscaling import autoscaled, kept_replicas
 from swarmlet.controllers.stack_errors import (
     AutoscaledNotScalable,
     DependencyCycle,
+    ExclusiveServiceNotScalable,
     GlobalServiceNotScalable,
     JobNotScalable,
     PortConflict,
@@ -94,6 +95,8 @@ def scale(state: ClusterState, service: ServiceId, replicas: int) -> Transaction
         raise AutoscaledNotScalable(service, scaling.replicas_min, scaling.replicas_max)
     if not 0 <= replicas <= REPLICAS_MAX:
         raise ReplicasOutOfRange(service, replicas, REPLICAS_MAX)
+    if replicas > 1 and stored.value.spec.template.exclusive:
+        raise ExclusiveServiceNotScalable(service, replicas)
     before = stored.value.spec.replicas
     together = pods.together(state, stored)
     compares = tuple(Compare(each.value.key, each.revision) for each in together)

@@ -36,6 +36,10 @@ class TaskView:
     node: NodeRecord | None
     leaves: str = ""
     """Why it is to leave its node; empty while it may stay."""
+    lease_end: float = 0.0
+    """Of an exclusive task: until when (wall time) it may still run, whatever its node says or does not say."""
+    lease_is_over: bool = False
+    """So it was told to stop, and that time has come."""
 
     @property
     def id(self) -> TaskId:
@@ -64,7 +68,9 @@ class TaskView:
 
     @property
     def is_gone(self) -> bool:
-        """Nothing of it runs any more, as far as anyone can know."""
+        """Nothing of it runs any more, as far as anyone can know; of an exclusive task, for certain."""
+        if self.task.template.exclusive:
+            return self.lease_is_over or (self.phase is Phase.STOPPED and not self.runs)
         return self.on_lost_node or self.phase is Phase.STOPPED
 
     @property

@@ -11,9 +11,10 @@ from swarmlet.controllers.node_views import node_view
 from swarmlet.controllers.outcome import ControllerSettings
 from swarmlet.controllers.pod_tasks import PodTasks, stand_together
 from swarmlet.controllers.task_view import Standing, TaskView, standing_of
+from swarmlet.model.exclusive import NO_LEASES, Leases
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.job import RunId
-from swarmlet.model.objects import NodeStatus, Service
+from swarmlet.model.objects import Desired, NodeStatus, Service
 from swarmlet.model.observed import Liveness, ObservedState
 from swarmlet.model.spec import Mode
 from swarmlet.model.state import ClusterState
@@ -52,6 +53,7 @@ class ClusterView:
         now: float,
         settings: ControllerSettings,
         voters: Container[NodeId] = (),
+        leases: Leases = NO_LEASES,
     ) -> "ClusterView":
         belonging = Belonging({id_: node_view(each.node, each.observed, voters, now) for id_, each in nodes.items()})
         tasks: dict[ServiceId, list[TaskView]] = defaultdict(list)
@@ -62,7 +64,9 @@ class ClusterView:
             spec = state.services[task.service].value.spec if task.service in state.services else None
             standing, leaves = standing_of(task, record, status), why_it_leaves(task, record, spec, belonging)
             siblings = run_tasks[task.run] if task.run else tasks[task.service]
-            siblings.append(TaskView(task, versioned.revision, status, standing, record, leaves))
+            end = leases.end_of(task.id) if task.template.exclusive else 0.0
+            over = task.desired is Desired.STOP and end <= now
+            siblings.append(TaskView(task, versioned.revision, status, standing, record, leaves, end, over))
         for siblings in (*tasks.values(), *run_tasks.values()):
             siblings.sort(key=lambda view: (view.task.created_at, view.id))
         view = cls(now, settings, state, nodes, dict(tasks), dict(run_tasks), voters, belonging)
@@ -97,6 +101,8 @@ class ClusterView:
         """Its node's records have arrived and do not mention it, long after it could have stopped."""
         if task.status is not None or task.node is None or task.node.liveness is not Liveness.ALIVE:
             return False
+        if task.task.template.exclusive:
+            return False  # its lease tells
         if task.node.observed is None or task.node.observed.facts is None:
             return False
         unknown_at = task.task.stopped_at + self.settings.unknown_after_s

@@ -7,7 +7,7 @@ is dead, this peer knows from before it led (`sightings`). Whom it holds for dea
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -20,6 +20,7 @@ from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.sightings import Sightings
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.errors import SwarmletError
+from swarmlet.model.exclusive import NO_LEASES, Leases
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.observed import Liveness, ServiceProblem
 from swarmlet.raft import AddLearner, ChangeVoters, MembershipChange, Remove
@@ -41,9 +42,11 @@ class Leadership:
         deaths: DeathQuorum,
         voter_settings: voters.VoterSettings = voters.DEFAULT_SETTINGS,
         settings: ControllerSettings = DEFAULT_SETTINGS,
+        leases: Callable[[], Leases] = lambda: NO_LEASES,
     ) -> None:
         self._consensus, self._membership, self._deaths = consensus, membership, deaths
         self._voter_settings, self._settings = voter_settings, settings
+        self._leases = leases
         self._learned_term = 0
         self._leader_since = 0.0
         self._sightings = Sightings(consensus.node_id)
@@ -77,6 +80,7 @@ class Leadership:
                 voters=self._consensus.raft.membership.voters,
                 settings=self._settings,
                 listening_since=self._sightings.listening_since or self._leader_since,
+                leases=self._leases(),
             )
             await self._commit(outcome)
             wait_s = await self._look_after_voters()

@@ -70,6 +70,8 @@ class Task(Frozen):
     """Why it was told to stop: 'scaled down', 'replaced by revision …', 'node lost' …; empty while it is to run."""
     stopped_at: float = 0.0
     """Wall time at which `desired` became STOP."""
+    generation: int = 0
+    """How many tasks its seat has had before; 0 where nobody counted. Leaders' clocks may differ, this does not."""
     relocate: str = ""
     """Why it is to leave its node as soon as another one serves in its place; empty while it is to stay. Besides this
     mark, a drain of its node or a taint there makes it leave (see `controllers.relocation`)."""

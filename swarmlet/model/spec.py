@@ -161,6 +161,8 @@ class TaskTemplate(Frozen):
     bound_to: dict[str, RevisionHash] = Field(default_factory=dict)
     """Services of the stack and their own revisions, each of which makes a new one of this. Set by a deploy (see
     `controllers.prerequisites`)."""
+    exclusive: bool = False
+    """It runs only while its node holds a lease of it, and no other task of its service meanwhile (see `exclusive`)."""
 
     def revision(self) -> RevisionHash:
         """Equal templates have equal revisions, whatever the order of their mappings."""

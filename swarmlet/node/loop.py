@@ -23,7 +23,7 @@ from swarmlet.node.errors import NoContainerYet, UnknownTask
 from swarmlet.node.images import Images
 from swarmlet.node.inventory import Inventory, Listing
 from swarmlet.node.settings import NodeSettings
-from swarmlet.node.task_events import ExitSeen, Found, StartSeen
+from swarmlet.node.task_events import ExitSeen, Found, Leased, StartSeen
 from swarmlet.node.task_runner import Surroundings, TaskRunner
 from swarmlet.runtime.interface import ContainerEvent, ContainerRuntimeError, EventKind, LogLine, Runtime
 
@@ -58,6 +58,7 @@ class NodeLoop:
         self._listed = False
         self._runners: dict[TaskId, TaskRunner] = {}
         self._statuses: dict[TaskId, TaskStatus] = {}
+        self._leases: dict[TaskId, float] = {}
         self._around: Surroundings | None = None
 
     def desired(self, tasks: Sequence[Task]) -> None:
@@ -66,6 +67,12 @@ class NodeLoop:
         assert not foreign, f"tasks of other nodes: {foreign}"
         self._desired = {task.id: task for task in tasks}
         self._desired_changed.set()
+
+    def leased(self, task: TaskId, for_s: float) -> None:
+        """An exclusive task may run for so long from now. Returns at once."""
+        self._leases[task] = self._clock() + for_s
+        if (runner := self._runners.get(task)) is not None:
+            runner.feed(Leased(self._leases[task]))
 
     def statuses(self) -> Mapping[TaskId, TaskStatus]:
         return MappingProxyType(self._statuses)
@@ -130,11 +137,14 @@ class NodeLoop:
         assert self._around is not None
         runner = TaskRunner(task_id, self._around, self._drain_s, absent)
         self._runners[task_id] = runner
+        if (until := self._leases.get(task_id)) is not None:
+            runner.feed(Leased(until))
         self._around.group.create_task(runner.run())
         return runner
 
     def _forget(self, task_id: TaskId) -> None:
         del self._runners[task_id]
+        self._leases.pop(task_id, None)
         if self._desired and task_id in self._desired:
             self._desired_changed.set()  # wanted again in the very moment it went
 

@@ -105,6 +105,13 @@ class ProbeAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Leased:
+    """The leader lets this exclusive task run until then, in the clock of `now`."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Woken:
     """`wake_at` has come."""
 
@@ -122,6 +129,7 @@ Event = (
     | StartSeen
     | ExitSeen
     | ProbeAnswered
+    | Leased
     | Woken
 )
 

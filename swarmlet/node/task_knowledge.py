@@ -12,6 +12,7 @@ Rules:
 
 from enum import StrEnum
 
+from swarmlet.model.exclusive import STOP_AHEAD_S
 from swarmlet.model.ids import TaskId
 from swarmlet.model.objects import Desired, Task
 from swarmlet.model.observed import Endpoint
@@ -31,6 +32,7 @@ from swarmlet.node.task_events import (
     ImageReady,
     Inspect,
     Inspected,
+    Leased,
     OperationEffect,
     OperationFailed,
     ProbeAnswered,
@@ -42,7 +44,7 @@ from swarmlet.node.task_events import (
     StopReturned,
     Woken,
 )
-from swarmlet.runtime.interface import Container, ContainerId, ContainerState, target_ports
+from swarmlet.runtime.interface import LAPSED, Container, ContainerId, ContainerState, target_ports
 
 
 class Wanted(StrEnum):
@@ -80,6 +82,10 @@ class TaskKnowledge:
         """A stop was carried out and the end of the run is still to be seen."""
         self.unwell = False
         """It is being stopped because its health check failed."""
+        self.lease_until = float("-inf")
+        """An exclusive task may run until then."""
+        self.lapsing = False
+        """It is being stopped because its lease runs out."""
 
         self.restarts = Restarts(settings, task_id)
         self.health: HealthTracker | None = None
@@ -115,6 +121,8 @@ class TaskKnowledge:
                 self._probe_answered(event, now)
             case OperationFailed():
                 self._operation_failed(event, now)
+            case Leased():
+                self.lease_until = max(self.lease_until, event.until)
             case Woken():
                 pass
             case _:
@@ -280,6 +288,8 @@ class TaskKnowledge:
         self.state = ContainerState.EXITED
         self.exit_code = exit_code
         self.start_uncertain = False
+        if exit_code == LAPSED and self.lease_until <= now + STOP_AHEAD_S:
+            self.lapsing = self.task is not None and self.task.template.exclusive
         why = "ended, nobody saw how" if exit_code is None else f"exited with status {exit_code}"
         if self.unwell and self.health is not None:
             why = self.health.message
@@ -300,9 +310,10 @@ class TaskKnowledge:
         self._proven = self.health is not None and now - self._running_since >= self._settings.steady_s
         self.health = None
         self.readiness = None
-        self.unwell = False
+        lapsed, self.lapsing, self.unwell = self.lapsing, False, False
         self.stop_returned = False
         self.endpoints = ()
-        if self.wanted is Wanted.RUN and self.task is not None:
+        # One without a lease did not fail, whatever its restart policy: it goes on when it has one again.
+        if self.wanted is Wanted.RUN and self.task is not None and not lapsed:
             policy = self.task.template.restart
             self.restarts.ended(policy, failed, healthy_for_s, why, now, hopeless=hopeless)

@@ -13,8 +13,11 @@ Rules:
 4. The same container is started again in place; a new one is made only when there is none.
 5. A container is named after its task, so an engine holds at most one for it.
 6. Without a task object a container is an orphan: stopped and removed, and nothing is published of it.
+7. An exclusive task is started only while it has a lease, and stopped before that runs out; its guard would kill it
+   then (see `model.exclusive`).
 """
 
+from swarmlet.model.exclusive import LAPSE_GRACE_S, STOP_AHEAD_S
 from swarmlet.model.ids import TaskId
 from swarmlet.model.observed import Health, Phase, TaskStatus
 from swarmlet.model.spec import CommandProbe, TaskTemplate
@@ -54,6 +57,7 @@ class TaskMachine:
         self._settings = settings
         self._drain_s = drain_s
         self._known = TaskKnowledge(task_id, settings, absent)
+        self._lapses = False
         self._serving = False
         self._withdrawn_at: float | None = None
         """When endpoints were last withdrawn from the published status."""
@@ -78,6 +82,7 @@ class TaskMachine:
     def _advance(self, now: float) -> None:
         known = self._known
         self.wake_at = None
+        self._lapses = self._has_no_lease(now)
         if isinstance(known.busy, EnsureImage) and known.wanted is not Wanted.RUN:
             self._effects.append(CancelOperation())
             known.busy = None
@@ -91,7 +96,7 @@ class TaskMachine:
         runs = known.state is ContainerState.RUNNING
         if known.doubt and not (runs and known.wanted is not Wanted.RUN and not known.stop_returned):
             self._begin(Inspect())
-        elif runs and (known.wanted is not Wanted.RUN or self._must_be_restarted()):
+        elif runs and (known.wanted is not Wanted.RUN or self._lapses or self._must_be_restarted()):
             self._stop_when_let_go(now)
         elif known.wanted is Wanted.RUN and not runs:
             self._advance_start(now)
@@ -103,6 +108,8 @@ class TaskMachine:
         assert known.task is not None
         if known.restarts.given_up or self._waits_until(known.restarts.due_at(), now):
             return
+        if self._lapses and known.state is not None:
+            return
         known.restarts.begun()
         if known.state is None:
             self._begin(Create(known.task) if known.image_here else _ensure_image(known.task.template))
@@ -110,6 +117,13 @@ class TaskMachine:
             assert known.container is not None
             known.start_uncertain = True
             self._begin(Start(known.container))
+
+    def _has_no_lease(self, now: float) -> bool:
+        """It is to run and may not (any longer)."""
+        known = self._known
+        if known.wanted is not Wanted.RUN or known.task is None or not known.task.template.exclusive:
+            return False
+        return not self._waits_until(known.lease_until - STOP_AHEAD_S, now)
 
     def _must_be_restarted(self) -> bool:
         known = self._known
@@ -124,8 +138,10 @@ class TaskMachine:
         if since is not None and self._waits_until(since + self._drain_s, now):
             return
         assert known.container is not None
-        known.unwell = known.wanted is Wanted.RUN
+        known.lapsing = self._lapses
+        known.unwell = known.wanted is Wanted.RUN and not self._lapses
         grace_s = known.task.template.stop_grace_period_s if known.task else self._settings.orphan_grace_s
+        grace_s = min(grace_s, LAPSE_GRACE_S) if self._lapses else grace_s
         self._begin(Stop(known.container, grace_s))
 
     def _advance_removal(self) -> None:
@@ -196,7 +212,8 @@ class TaskMachine:
         if known.task is None:
             return None
         phase = self._phase()
-        health = known.health.health if phase is Phase.RUNNING and known.health else Health.UNKNOWN
+        told = phase is Phase.RUNNING and not self._lapses
+        health = known.health.health if told and known.health else Health.UNKNOWN
         unready = phase is Phase.RUNNING and self._is_unready()
         return TaskStatus(
             task=self.task_id,
@@ -236,6 +253,8 @@ class TaskMachine:
         known = self._known
         if known.trouble:
             return known.trouble
+        if self._lapses and phase in (Phase.PENDING, Phase.RUNNING):
+            return "no leader has confirmed that it may run here: it waits for its lease"
         if phase in (Phase.STOPPING, Phase.STOPPED):
             return (known.task.stop_reason if known.task else "") or "no longer assigned to this node"
         if phase in (Phase.BACKOFF, Phase.EXITED):

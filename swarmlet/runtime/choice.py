@@ -27,7 +27,7 @@ async def open_runtime(
     processes = ProcessRuntime(state_dir, images_dir, cluster, node_id)
     if kind == "process":
         return processes
-    podman = PodmanRuntime(podman_socket, cluster, node_id, state_dir / "files", workers)
+    podman = PodmanRuntime(podman_socket, cluster, node_id, state_dir, workers)
     if kind == "podman":
         return podman
     try:

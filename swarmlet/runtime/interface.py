@@ -35,6 +35,10 @@ EXEC_OUTPUT_BYTES_MAX = 64 * 1024
 """What `execute` keeps of a command's output (its beginning): probes and people need no more."""
 
 
+LAPSED = 75
+"""Exit code of an exclusive task's container when its lease has run out (EX_TEMPFAIL)."""
+
+
 class ContainerState(StrEnum):
     CREATED = "created"
     RUNNING = "running"

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 from test_controllers_simulation import NODES, ClusterLife
 
-from swarmlet.controllers import nodes, relocation
+from swarmlet.controllers import nodes, relocation, stacks
 from swarmlet.controllers.seats import seat_key
 from swarmlet.controllers.steps import pack
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import Desired, Task
-from swarmlet.model.observed import Health, Phase
+from swarmlet.model.observed import Health, Liveness, Phase
 from swarmlet.model.placement import Taint, TaintEffect
 from swarmlet.model.spec import MaxUnavailable, Mode, Mount, MountKind, ServiceSpec
 
@@ -268,6 +268,18 @@ def test_a_mark_is_taken_off_where_the_named_node_has_no_room() -> None:
     assert outcome.problems == {}
 
 
+def test_a_mark_is_taken_off_in_the_look_of_a_scale_down_too() -> None:
+    cluster = a_cluster(a_service(replicas=4))
+    cluster.set_liveness("n2", Liveness.SUSPECT)
+    (leaver, *_) = on(cluster, N1)
+    assert cluster.commit(pack([relocation.marked(cluster.state.tasks[leaver.id], "test", N2)], "mark")[0])
+    assert cluster.commit(stacks.scale(cluster.state, APP, 3))
+
+    cluster.reconcile()
+
+    assert cluster.refused == []
+
+
 def test_a_drain_in_the_middle_of_a_rollout_ends_with_the_new_revision_elsewhere() -> None:
     cluster = a_cluster(a_service(replicas=6))
     cluster.deploy(a_stack(a_service(replicas=6, template=a_template("2"))))
@@ -305,6 +317,15 @@ class LifeWithDrains(ClusterLife):
         if running := self.cluster.running():
             chosen = self.cluster.state.tasks[random.choice(running).id]  # type: ignore[attr-defined]
             self.cluster.commit(pack([relocation.marked(chosen, "test", NodeId(to))], "mark")[0])
+
+    @rule()
+    def the_leader_looks(self) -> None:
+        """A mark whose target refuses the task is taken off by one look; what that allows is for the next one."""
+        if any(task.relocate_to for task in self.all_running()):
+            before = self.ready_seats()
+            self.cluster.reconcile()
+            self.check_rollout_costs_nothing(before)
+        super().the_leader_looks()
 
     def overdue(self) -> bool:
         drains = [node.value.drain for node in self.cluster.state.nodes.values()]

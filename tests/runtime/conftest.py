@@ -86,6 +86,6 @@ def _process_world(folder: Path) -> World:
 
 def _podman_world(service: PodmanService, folder: Path) -> World:
     def runtime(cluster: str = "test") -> Runtime:
-        return PodmanRuntime(service.url, cluster, NODE, folder / f"files-{cluster}")
+        return PodmanRuntime(service.url, cluster, NODE, folder / f"state-{cluster}")
 
     return World("podman", runtime(), TEST_IMAGE, runtime, lambda: runtime("other"), _by_itself, _by_itself, _by_itself)

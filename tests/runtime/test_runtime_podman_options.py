@@ -185,7 +185,7 @@ async def test_files_are_there_read_only_with_their_owner_and_permissions(
     printed = texts(await all_lines(podman.runtime, container_id))
     assert printed == ["444 0:0", "440 1000:1001", "a: 1", " 74 6f 70 00 ff 73 65 63 72 65 74", "no", "no"]
     assert base64.b64encode(b"top\0\xffsecret").decode() not in json.dumps(inspected(podman_engine, container_id))
-    folder = tmp_path / "files-test"
+    folder = tmp_path / "state-test" / "files"
     assert (folder.stat().st_mode & 0o777, [each.name for each in folder.iterdir()]) == (0o700, [spec.task])
 
     await podman.runtime.start(container_id)
@@ -200,19 +200,19 @@ async def test_files_of_a_container_that_could_not_be_made_are_removed(podman: W
     with pytest.raises(ContainerFailed, match="does not exist on this node"):
         await podman.runtime.create(a_spec(podman, mounts=nowhere, files=(a_file("/a"),)))
 
-    assert list((tmp_path / "files-test").iterdir()) == []
+    assert list((tmp_path / "state-test" / "files").iterdir()) == []
 
 
 async def test_what_a_killed_agent_left_behind_goes_at_the_next_ones_first_look(podman: World, tmp_path: Path) -> None:
     kept = a_spec(podman, files=(a_file("/a"),))
     await started(podman, kept)
-    (tmp_path / "files-test" / "gone").mkdir()
+    (tmp_path / "state-test" / "files" / "gone").mkdir()
 
     another = podman.another()
     await another.list()
     await another.close()
 
-    assert [each.name for each in (tmp_path / "files-test").iterdir()] == [kept.task]
+    assert [each.name for each in (tmp_path / "state-test" / "files").iterdir()] == [kept.task]
 
 
 async def test_without_logging_there_is_no_output_to_read(podman: World) -> None:

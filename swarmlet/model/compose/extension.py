@@ -16,7 +16,7 @@ from swarmlet.model.compose.placement import PlacementExtension, read_toleration
 from swarmlet.model.compose.placement import read_extension as read_placement
 from swarmlet.model.compose.pod import read_pod
 from swarmlet.model.compose.readiness import read_readiness
-from swarmlet.model.compose.scalars import integer
+from swarmlet.model.compose.scalars import boolean, integer
 from swarmlet.model.compose.updates import RolloutExtension, read_rollout
 from swarmlet.model.placement import PRIORITY_MAX, Toleration
 from swarmlet.model.spec import HealthCheck, HttpRoute, MaxUnavailable, Probe
@@ -42,6 +42,8 @@ class Extension:
     pod: str = ""
     ingress: tuple[HttpRoute, ...] = ()
     job: JobSection | None = None
+    exclusive: bool = False
+    exclusive_node: Node | None = None
 
 
 UNSAID_EXTENSION = Extension()
@@ -63,6 +65,8 @@ def read_extension(node: Node, findings: Findings) -> Extension:
         pod=fields.read("pod", read_pod, ""),
         ingress=fields.read("ingress", lambda value: read_ingress(value, findings), ()),
         job=fields.read("job", lambda value: read_job(value, findings), None),
+        exclusive=fields.read("exclusive", boolean(findings), False),
+        exclusive_node=fields.value("exclusive"),
     )
 
 

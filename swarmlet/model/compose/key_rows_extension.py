@@ -39,6 +39,11 @@ EXTENSION: tuple[KeyRow, ...] = (
         "How many tasks drains, relocations and updates may keep from serving at a time: a number, or a share of the"
         " replicas like 25%, rounded up; 1 by default.",
     ),
+    supported(
+        _X + ".exclusive",
+        "At most one task at any moment, also while the network is cut: it runs only while its node holds a lease of"
+        " it. Needs a static busybox on the nodes (Debian's busybox-static).",
+    ),
     supported(_X + ".rollout", "How a new revision takes over, beside `deploy.update_config`."),
     supported(
         _X + ".rollout.strategy",

@@ -13,6 +13,7 @@ from swarmlet.model.compose.dependencies import Dependency, read_dependencies
 from swarmlet.model.compose.deploy import Deploy, read_deploy, with_older_keys
 from swarmlet.model.compose.environment import EnvironmentReader
 from swarmlet.model.compose.errors import refused
+from swarmlet.model.compose.exclusive import check_exclusive, stop_first
 from swarmlet.model.compose.extension import UNSAID_EXTENSION, Extension, read_extension
 from swarmlet.model.compose.fields import Fields, each
 from swarmlet.model.compose.findings import Findings
@@ -67,6 +68,7 @@ class WrittenService:
         template = self.template
         if is_awaited and self.restart is None:
             template = template.model_copy(update={"restart": RestartPolicy(condition=RestartCondition.NEVER)})
+        rollout = self.extension.rollout.policy(self.deploy.update, self.deploy.rollback)
         kept = [each for each in self.dependencies if each.service in depends_on]
         return ServiceSpec(
             name=self.name,
@@ -78,7 +80,7 @@ class WrittenService:
             restarts_with=tuple(sorted(each.service for each in kept if each.restart)),
             autoscale=self.extension.autoscale,
             ingress=self.extension.ingress,
-            rollout=self.extension.rollout.policy(self.deploy.update, self.deploy.rollback),
+            rollout=stop_first(rollout) if self.template.exclusive else rollout,
             max_unavailable=self.extension.max_unavailable,
             placement=self.placement,
             priority=self.extension.priority,
@@ -125,6 +127,9 @@ class ServiceReader:
         job = job_of(extension.job, deploy, restart, findings)
         restart = (restart or RestartPolicy()) if job is None else self._restart_of_job(fields)
         template = self._template(image, fields, deploy, ports, extension, restart)
+        if extension.exclusive and extension.exclusive_node is not None:
+            with findings.collecting():
+                check_exclusive(extension.exclusive_node, template, deploy, extension.rollout, job)
         placement = self._placement(name, fields, deploy, extension)
         if job is not None:
             self._check_job(fields, deploy, extension)
@@ -211,6 +216,7 @@ class ServiceReader:
             health_check=health_check,
             readiness=extension.readiness,
             pod=extension.pod,
+            exclusive=extension.exclusive,
             labels={
                 **fields.read("label_file", self._labels_of_files, {}),
                 **fields.read("labels", _labels, {}),

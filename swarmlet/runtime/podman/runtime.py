@@ -38,10 +38,12 @@ from swarmlet.runtime.interface import (
     RuntimeUnavailable,
     Used,
 )
+from swarmlet.runtime.lease_files import LEASES_DIR, LeaseFiles
 from swarmlet.runtime.podman.container_spec import container_payload, endpoints_at, in_pod
 from swarmlet.runtime.podman.engine import RUNTIME_NAME, Engine, EngineRefused, Params, Reply
 from swarmlet.runtime.podman.exec_monitors import ExecMonitors
 from swarmlet.runtime.podman.files import TaskFiles
+from swarmlet.runtime.podman.guard import Guard
 from swarmlet.runtime.podman.images import Images
 from swarmlet.runtime.podman.ledger import Look, state_of
 from swarmlet.runtime.podman.logs import log_lines
@@ -59,11 +61,11 @@ class PodmanRuntime:
         socket_url: str,
         cluster: str,
         node_id: NodeId,
-        files_dir: Path,
+        state_dir: Path,
         workers: int = 4,
         network: str = "podman",
     ) -> None:
-        """`files_dir` is for configs and secrets; it belongs to this node alone."""
+        """`state_dir` is for configs and secrets, leases and guards; it belongs to this node alone."""
         self._cluster = cluster
         self._node_id = node_id
         self._network = network
@@ -71,7 +73,9 @@ class PodmanRuntime:
         self._streams = EngineStreams(socket_url)
         self._exec_monitors = ExecMonitors()
         self._images = Images(self._engine, self._streams)
-        self._files = TaskFiles(files_dir)
+        self._files = TaskFiles(state_dir / "files")
+        self._leases = LeaseFiles(state_dir / LEASES_DIR)
+        self._guard = Guard(state_dir / "guard", state_dir / LEASES_DIR)
         self._files_swept = False
         self._creating: set[TaskId] = set()
         self._pods = Pods(self._engine, cluster, node_id, network)
@@ -87,6 +91,9 @@ class PodmanRuntime:
 
     async def create(self, spec: ContainerSpec) -> ContainerId:
         files = spec.template.files
+        if spec.template.exclusive:
+            await asyncio.to_thread(self._guard.install)
+            await asyncio.to_thread(self._leases.prepare, spec.task)
         if not files:
             return await self._create(spec)
         self._creating.add(spec.task)
@@ -101,7 +108,10 @@ class PodmanRuntime:
 
     async def _create(self, spec: ContainerSpec) -> ContainerId:
         mounts = self._files.mounts(spec.task, spec.template.files)
-        payload = container_payload(spec, self._cluster, self._node_id, self._network, mounts)
+        guard: dict[str, Any] = {}
+        if spec.template.exclusive:
+            mounts, guard = mounts + self._guard.mounts(spec.task), self._guard.payload()
+        payload = {**container_payload(spec, self._cluster, self._node_id, self._network, mounts), **guard}
         try:
             if spec.pod:
                 async with self._pods.present(spec.pod) as pod:

@@ -35,6 +35,7 @@ from swarmlet.runtime.interface import (
     Used,
     target_ports,
 )
+from swarmlet.runtime.lease_files import LEASES_DIR, UNTIL, LeaseFiles
 from swarmlet.runtime.pidfd import ExitWatch
 from swarmlet.runtime.process.accounts import user_ids
 from swarmlet.runtime.process.command import command_of, environment_of, image_folder, refuse_unsupported
@@ -43,6 +44,7 @@ from swarmlet.runtime.process.folder import ContainerFolder, Run, folders_in, fo
 from swarmlet.runtime.process.log_files import read_lines
 from swarmlet.runtime.process.ports import LOOPBACK, free_ports
 from swarmlet.runtime.process.sessions import used_by_sessions
+from swarmlet.runtime.process.supervisor import NO_LEASE
 
 START_TIMEOUT_S = 30.0
 KILL_WITHIN_S = 30.0
@@ -65,6 +67,7 @@ class _Held:
 class ProcessRuntime:
     def __init__(self, state_dir: Path, images_dir: Path, cluster: str, node_id: NodeId) -> None:
         self._containers = state_dir / "containers"
+        self._leases = LeaseFiles(state_dir / LEASES_DIR)
         self._images = images_dir
         self._cluster = cluster
         self._node_id = node_id
@@ -196,9 +199,12 @@ class ProcessRuntime:
         argv = (
             *(sys.executable, "-I", "-S", "-E", str(SUPERVISOR)),
             *(str(held.folder.path), str(number), uid, gid, self._working_dir(held, image)),
-            *(format_ports(ports), str(LOG_BYTES_MAX), *command_of(template)),
+            *(format_ports(ports), str(LOG_BYTES_MAX), self._lease_of(held), *command_of(template)),
         )
         return argv, environment_of(held.spec, image, ports)
+
+    def _lease_of(self, held: _Held) -> str:
+        return str(self._leases.folder_of(held.spec.task) / UNTIL) if held.spec.template.exclusive else NO_LEASE
 
     def _working_dir(self, held: _Held, image: Path | None) -> str:
         return held.spec.template.working_dir or str(

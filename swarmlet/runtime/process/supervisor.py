@@ -1,8 +1,9 @@
 """The small process beside each task's process: it outlives the agent, keeps the logs, and records the end.
 
-Started as `python -I -S -E supervisor.py FOLDER RUN UID GID WORKING_DIR PORTS LOG_BYTES_MAX COMMAND…`, with
-the task's environment as its own; UID and GID are `-` to stay who it is. It imports the standard library's
-smallest parts only (13 ms to start, under 3 MB of its own), and nothing of swarmlet.
+Started as `python -I -S -E supervisor.py FOLDER RUN UID GID WORKING_DIR PORTS LOG_BYTES_MAX LEASE COMMAND…`, with
+the task's environment as its own; UID and GID are `-` to stay who it is, LEASE is `-` or the file of an exclusive
+task's lease. It imports the standard library's smallest parts only (13 ms to start, under 3 MB of its own), and nothing
+of swarmlet.
 
 Rules:
 - It detaches first; what it writes to standard output before closing it is `ok`, or why the command can't run.
@@ -10,6 +11,8 @@ Rules:
 - SIGTERM goes on to the task's whole process group. When the task's process ends, the rest of its group is
   killed, as a container's would be.
 - It ends after `exit` is written. An end without `exit` means it was killed itself.
+- An exclusive task's group is killed when its lease has run out (see `lease_files`), its first process also when the
+  supervisor is.
 """
 
 import os
@@ -21,13 +24,21 @@ import time
 READ_BYTES = 65_536
 LINE_BYTES_MAX = 65_536
 FAILED_TO_START = 127
+NO_LEASE = "-"
+LEASE_LOOK_MS = 250
+LAPSED = 75
+"""As `swarmlet.runtime.interface` says."""
+PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
-    folder, run, uid, gid, working_dir, ports, log_bytes_max, *command = arguments
+    folder, run, uid, gid, working_dir, ports, log_bytes_max, lease, *command = arguments
     if os.fork():
         os._exit(0)
     os.setsid()
+    if lease != NO_LEASE and not is_leased(lease):
+        report(b"it has no lease")
+        os._exit(LAPSED)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Held back until there is a group to pass it on to.
@@ -37,7 +48,7 @@ def main(arguments: list[str]) -> None:
     trouble_read, trouble_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        become_task(command, working_dir, uid, gid, stdout_write, stderr_write, trouble_write)
+        become_task(command, working_dir, uid, gid, stdout_write, stderr_write, trouble_write, lease)
     for fd in (stdout_write, stderr_write, trouble_write):
         os.close(fd)
     trouble = read_all(trouble_read)
@@ -51,13 +62,13 @@ def main(arguments: list[str]) -> None:
     record = f"{run} {me} {start_ticks(me)} {pid} {start_ticks(pid)} {time.time():.6f} {ports or '-'}\n"
     replace_file(folder + "/run", record.encode())
     report(b"ok")
-    exit_code = follow(pid, {stdout_read: b"o", stderr_read: b"e"}, Log(folder, int(log_bytes_max)))
+    exit_code = follow(pid, {stdout_read: b"o", stderr_read: b"e"}, Log(folder, int(log_bytes_max)), lease)
     replace_file(folder + "/exit", f"{run} {exit_code} {time.time():.6f}\n".encode())
     os._exit(0)
 
 
 def become_task(
-    command: list[str], working_dir: str, uid: str, gid: str, stdout: int, stderr: int, trouble: int
+    command: list[str], working_dir: str, uid: str, gid: str, stdout: int, stderr: int, trouble: int, lease: str
 ) -> None:
     """In the child: never returns. Its last words go into the trouble pipe, which a successful exec closes."""
     try:
@@ -77,6 +88,8 @@ def become_task(
             os.setgid(int(gid))
         if uid != "-":
             os.setuid(int(uid))
+        if lease != NO_LEASE:
+            die_with_parent()
         execute(programs, command)
     except OSError as error:
         about = error.filename if isinstance(error.filename, str) else command[0]
@@ -100,8 +113,9 @@ def execute(programs: list[str], command: list[str]) -> None:
     raise denied or FileNotFoundError(2, "No such file or directory", command[0])
 
 
-def follow(pid: int, streams: dict[int, bytes], log: "Log") -> int:
+def follow(pid: int, streams: dict[int, bytes], log: "Log", lease: str) -> int:
     """Copy the task's output into its log until it ends; its exit code."""
+    look_ms = None if lease == NO_LEASE else LEASE_LOOK_MS
     unfinished = dict.fromkeys(streams, b"")
     ended = os.pidfd_open(pid)
     poll = select.poll()
@@ -109,7 +123,9 @@ def follow(pid: int, streams: dict[int, bytes], log: "Log") -> int:
         poll.register(fd, select.POLLIN)
     alive = True
     while alive:
-        for fd, _ in poll.poll():
+        if look_ms is not None and not is_leased(lease):
+            break
+        for fd, _ in poll.poll(look_ms):
             if fd == ended:
                 alive = False
             elif not copy(fd, streams[fd], unfinished, log):
@@ -124,7 +140,29 @@ def follow(pid: int, streams: dict[int, bytes], log: "Log") -> int:
             pass
         if unfinished[fd]:
             log.write(name, unfinished[fd])
+    if alive:
+        return LAPSED
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def is_leased(lease: str) -> bool:
+    try:
+        boot_id, until = read_file(lease).split()
+        up_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return boot_id == read_file("/proc/sys/kernel/random/boot_id").strip() and up_s * 100 < int(until)
+    except (OSError, ValueError):
+        return False
+
+
+def read_file(path: str) -> str:
+    with open(path, encoding="ascii") as opened:  # noqa: PTH123
+        return opened.read()
+
+
+def die_with_parent() -> None:
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def copy(fd: int, name: bytes, unfinished: dict[int, bytes], log: "Log") -> bool:
