@@ -109,6 +109,10 @@ METRIC = "port: 1, name: x, target_average: 1"
             scaled("min: 2, max: 3, cpu: 70%", "cpus: 1\ndeploy: {replicas: 7}\n"),
             "the service begins with 7 replicas, write 2 to 3 at deploy.replicas, or remove that",
         ),
+        (
+            "cpus: 1\nx-swarmlet: {exclusive: true, autoscale: {max: 3, cpu: 70%}}",
+            "an exclusive service has one task at most, remove this or 'exclusive'",
+        ),
         (scaled("max: 3, metrics: []"), "is empty, write '- prometheus:"),
         (scaled("max: 3, metrics: [{}]"), "has no 'prometheus', write 'prometheus: {port: 9100, name: …"),
         (scaled("max: 3, metrics: [prometheus: {port: 1, name: x}]"), "has no 'target_average', write"),

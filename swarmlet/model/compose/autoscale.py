@@ -65,8 +65,10 @@ def read_autoscale(node: Node, findings: Findings) -> Autoscale:
     )
 
 
-def check_autoscale(node: Node, scaling: Autoscale, deploy: Deploy, findings: Findings) -> None:
+def check_autoscale(node: Node, scaling: Autoscale, deploy: Deploy, exclusive: bool, findings: Findings) -> None:
     """Against the rest of the service."""
+    if exclusive:
+        findings.refuse(refused(node, "an exclusive service has one task at most, remove this or 'exclusive'"))
     if deploy.mode is Mode.GLOBAL:
         findings.refuse(refused(node, "a global service has one task on every node, remove this or its mode"))
     for key, percent, said in (

@@ -122,7 +122,7 @@ class ServiceReader:
         image = f"{self.stack}-{name}" if build else fields.require("image", _image, "registry.example/name:tag")
         extension = fields.read("x-swarmlet", lambda value: read_extension(value, findings), UNSAID_EXTENSION)
         if extension.autoscale is not None and extension.autoscale_node is not None:
-            check_autoscale(extension.autoscale_node, extension.autoscale, deploy, findings)
+            check_autoscale(extension.autoscale_node, extension.autoscale, deploy, extension.exclusive, findings)
         restart = deploy.restart or fields.read("restart", _restart, None)
         job = job_of(extension.job, deploy, restart, findings)
         restart = (restart or RestartPolicy()) if job is None else self._restart_of_job(fields)
