@@ -66,8 +66,11 @@ def trouble(each: TaskView) -> str:
         return ""
     if status.phase is Phase.EXITED:
         return status.message or f"ended with exit status {status.exit_code}"
-    if status.phase is Phase.BACKOFF or status.health is Health.UNHEALTHY or status.restarts:
+    if status.phase is Phase.BACKOFF or status.health is Health.UNHEALTHY:
         return status.message or ("is unhealthy" if status.health is Health.UNHEALTHY else "keeps ending")
+    if status.restarts:
+        last = "" if status.exit_code is None else f", the last time with exit status {status.exit_code}"
+        return f"keeps ending{last}"
     if status.phase is Phase.PENDING:
         return status.message
     return ""
