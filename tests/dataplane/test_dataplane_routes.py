@@ -1,5 +1,6 @@
 """The route table as a function of desired and observed state, and the balancer's choices."""
 
+import pytest
 from dataplane_builders import (
     ALICE,
     BOB,
@@ -15,9 +16,11 @@ from dataplane_builders import (
 
 from swarmlet.dataplane.balancer import PENALTY_S, Balancer
 from swarmlet.dataplane.routes import PortConflict, PublishedAddress, RoutedEndpoint, RouteTable
-from swarmlet.model.ids import ServiceId, TaskId
+from swarmlet.model.frozen import encode
+from swarmlet.model.ids import RevisionHash, ServiceId, TaskId
 from swarmlet.model.objects import Desired
 from swarmlet.model.observed import Address, Liveness
+from swarmlet.model.revisions import Rollout
 
 PORT_80 = PublishedAddress("", 80)
 HERE, THERE = Address("127.0.0.1", 5001), Address("10.88.0.2", 8080)
@@ -65,6 +68,19 @@ def test_a_status_from_another_node_than_the_assigned_one_is_ignored() -> None:
     observed = observed_nodes({ALICE: [], BOB: [a_status(task, (8080, THERE))]})
 
     assert tasks_of(RouteTable.of(a_state(a_service("web", TEMPLATE), task), observed, ALICE)) == []
+
+
+@pytest.mark.parametrize(("serving", "reached"), [("1", ["t1"]), ("2", ["t2"]), ("", ["t1", "t2"])])
+def test_while_a_rollout_names_who_has_the_traffic_nobody_else_gets_any(serving: str, reached: list[str]) -> None:
+    old, new = TEMPLATE, TEMPLATE.model_copy(update={"image": "web:2"})
+    revisions = {"1": old.revision(), "2": new.revision(), "": RevisionHash("")}
+    one, two = a_task("t1", ALICE, old), a_task("t2", ALICE, new)
+    state = a_state(a_service("web", new), one, two)
+    rollout = Rollout(service=WEB, number=2, revision=new.revision(), begun_at=1.0, serving=revisions[serving])
+    state.put(rollout.key, encode(rollout), 9)
+    observed = observed_nodes({ALICE: [a_status(each, (8080, HERE)) for each in (one, two)]})
+
+    assert tasks_of(RouteTable.of(state, observed, ALICE)) == reached
 
 
 def test_during_a_rollout_each_task_is_reached_on_its_own_revisions_ports() -> None:
