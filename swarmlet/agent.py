@@ -48,6 +48,7 @@ from swarmlet.model.objects import Task
 from swarmlet.model.observed import Address, Liveness, NodeFacts
 from swarmlet.model.spec import Resources
 from swarmlet.node.loop import NodeLoop
+from swarmlet.node.stock_loop import Stock, StockLoop
 from swarmlet.node.usage_loop import UsageLoop
 from swarmlet.node.watchdog import Watchdog
 from swarmlet.raft import RaftSettings
@@ -192,6 +193,8 @@ class Agent:
         self.node_loop = NodeLoop(
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
         )
+        self._stock: Stock = ((), ())
+        self.stock = StockLoop(runtime, self.node_loop.statuses, self._take_stock)
         self.usage = UsageLoop(
             runtime,
             self.node_loop.statuses,
@@ -275,6 +278,7 @@ class Agent:
             self.node_loop.run(),
             self.exclusive.run(),
             self.usage.run(),
+            self.stock.run(),
             self._feed_node_loop(),
             self._feed_proxy(),
             self._keep_facts(),
@@ -333,6 +337,10 @@ class Agent:
                 await wait_at_most(changed, 1.0)
         self._publish_facts()
 
+    def _take_stock(self, stock: Stock) -> None:
+        self._stock = stock
+        self._publish_facts()
+
     def _publish_facts(self) -> None:
         config = self.config
         self.membership.publish_facts(
@@ -346,6 +354,8 @@ class Agent:
                 labels=config.labels,
                 zone=config.zone,
                 devices=config.resources.devices,
+                images=self._stock[0],
+                volumes=self._stock[1],
                 bootstrap_expect=0 if self.consensus.formed else config.bootstrap_expect,
             )
         )

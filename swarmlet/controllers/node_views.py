@@ -8,6 +8,7 @@ from swarmlet.model.objects import Node
 from swarmlet.model.observed import ObservedNode
 from swarmlet.model.placement import Placement, architecture
 from swarmlet.model.spec import Mode, MountKind, Resources, ServiceSpec, TaskTemplate
+from swarmlet.model.stock import image_key, volume_key
 from swarmlet.scheduler import NodeView, PlacementRequest
 
 ZONE_LABEL = "zone"
@@ -36,6 +37,8 @@ def node_view(node: Node, seen: ObservedNode | None, voters: Container[NodeId], 
         architecture=architecture(facts.architecture) if facts else "",
         taints=node.taints,
         cordoned=node.cordoned,
+        images=frozenset(facts.images if facts else ()),
+        volumes=frozenset(facts.volumes if facts else ()),
         downs=sum(now - at < DOWNS_COUNT_S for at in node.downs),
     )
 
@@ -47,8 +50,10 @@ def request_of(service: ServiceId, template: TaskTemplate, spec: ServiceSpec | N
         reservations=template.reservations,
         placement=spec.placement if spec else Placement(),
         priority=spec.priority if spec else 0,
-        image=template.image,
-        volumes=tuple(mount.source for mount in template.mounts if mount.kind is MountKind.VOLUME and mount.source),
+        image=image_key(template.image),
+        volumes=tuple(
+            volume_key(mount.source) for mount in template.mounts if mount.kind is MountKind.VOLUME and mount.source
+        ),
         host_ports=_host_ports(template),
         on_every_node=spec is not None and spec.mode is Mode.GLOBAL,
     )

@@ -124,6 +124,9 @@ class NodeFacts(Frozen):
     """The failure domain that it is in; empty where it does not say."""
     devices: dict[str, int] = Field(default_factory=dict)
     """GPUs and whatever else it has that is counted in pieces, by kind."""
+    images: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    """Keys of what it has already (see `model.stock`)."""
     bootstrap_expect: int = 0
     """How many nodes it waits for before a new cluster is formed; 0 once it belongs to one or never waits."""
 

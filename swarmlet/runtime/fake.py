@@ -30,6 +30,7 @@ from swarmlet.runtime.interface import (
     LogLine,
     NoSuchContainer,
     RuntimeUnavailable,
+    Stock,
     Stream,
     Used,
     identity_labels,
@@ -74,6 +75,7 @@ class FakeRuntime:
         self.containers: dict[ContainerId, FakeContainer] = {}
         self.pods: dict[str, int] = {}
         """Those with containers, and what tells their addresses apart."""
+        self.volumes: set[str] = set()
         self.images: set[str] = set()
         """Here already; any other is fetched at once unless `missing_images` or `hold_pull` says otherwise."""
 
@@ -258,6 +260,10 @@ class FakeRuntime:
         self._called("usage", "")
         running = [c.spec.task for c in self.containers.values() if c.seen.state is ContainerState.RUNNING]
         return {task: self.used.get(task, Used(0.0, 0)) for task in running}
+
+    async def stock(self) -> Stock:
+        self._called("stock", "")
+        return Stock(tuple(sorted(self.images)), tuple(sorted(self.volumes)))
 
     async def capacity(self) -> Resources:
         self._called("capacity", "")

@@ -106,6 +106,13 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Stock:
+    images: tuple[str, ...]
+    """By all their names."""
+    volumes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExecResult:
     exit_code: int
     output: str
@@ -206,6 +213,9 @@ class Runtime(Protocol):
 
     async def usage(self) -> Mapping[TaskId, Used]:
         """Of each running container, cheaply; one whose figures can't be read is left out."""
+
+    async def stock(self) -> Stock:
+        """The images and named volumes that are here, whoever brought them."""
 
     async def capacity(self) -> Resources:
         """What this node's containers may use altogether."""

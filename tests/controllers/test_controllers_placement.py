@@ -6,11 +6,13 @@ import pytest
 from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template
 
 from swarmlet.controllers import nodes, reconcile
-from swarmlet.model.ids import NodeId
+from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.observed import Liveness
 from swarmlet.model.placement import Constraint, Placement, Taint, TaintEffect, Toleration
-from swarmlet.model.spec import Mode, Resources, ServiceSpec
+from swarmlet.model.spec import Mode, Mount, MountKind, Resources, ServiceSpec
+from swarmlet.model.stock import image_key, volume_key
 
+PLAIN = ServiceId("web.plain")
 SSD = Placement(constraints=(Constraint(attribute="node.labels.disk", value="ssd"),))
 
 
@@ -193,3 +195,15 @@ def test_only_the_last_few_falls_of_a_node_are_kept(three: FakeCluster) -> None:
     downs = three.state.nodes[NodeId("n1")].value.downs
     assert len(downs) == 5
     assert downs == tuple(sorted(downs))
+
+
+def test_a_task_goes_where_its_volume_is_and_else_where_its_image_is(three: FakeCluster) -> None:
+    data = Mount(kind=MountKind.VOLUME, source="web_data", target="/data")
+    with_facts(three, "n2", images=(image_key("docker.io/library/web:1"),))
+    with_facts(three, "n3", volumes=(volume_key("web_data"),))
+
+    three.deploy(a_stack(a_service(template=a_template().model_copy(update={"mounts": (data,)})), a_service("plain")))
+    three.settle()
+
+    assert where(three) == ["n3"]
+    assert [task.node for task in three.running(PLAIN)] == ["n2"]

@@ -17,6 +17,7 @@ from runtime_builders import (
     texts,
 )
 
+from swarmlet.model.stock import image_key
 from swarmlet.runtime.fake import FakeRuntime
 from swarmlet.runtime.interface import (
     ContainerFailed,
@@ -290,6 +291,13 @@ async def test_commands_in_what_does_not_run_are_refused(world: World) -> None:
 
     with pytest.raises(ContainerFailed, match="running"):
         await world.runtime.execute(container_id, ("true",), 5)
+
+
+async def test_the_image_of_a_task_is_in_stock(world: World) -> None:
+    await world.runtime.ensure_image(world.image)
+    await started(world, a_spec(world))
+
+    assert image_key(world.image) in {image_key(name) for name in (await world.runtime.stock()).images}
 
 
 async def test_capacity_is_what_the_machine_has(world: World) -> None:

@@ -36,6 +36,7 @@ from swarmlet.runtime.interface import (
     LogLine,
     NoSuchContainer,
     RuntimeUnavailable,
+    Stock,
     Used,
 )
 from swarmlet.runtime.lease_files import LEASES_DIR, LeaseFiles
@@ -218,6 +219,12 @@ class PodmanRuntime:
     def _usage_of(self, running: Sequence[Look]) -> dict[TaskId, Used]:
         found = ((look.task, self._cgroups.used(look.pid, look.id)) for look in running)
         return {task: used for task, used in found if used is not None}
+
+    async def stock(self) -> Stock:
+        images = (await self._engine.call("GET", "/images/json")).json() or []
+        volumes = (await self._engine.call("GET", "/volumes/json")).json() or []
+        names = [name for image in images for name in image.get("Names") or ()]
+        return Stock(tuple(names), tuple(volume["Name"] for volume in volumes))
 
     async def capacity(self) -> Resources:
         return host_capacity()

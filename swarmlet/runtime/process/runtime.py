@@ -32,6 +32,7 @@ from swarmlet.runtime.interface import (
     ExecResult,
     LogLine,
     NoSuchContainer,
+    Stock,
     Used,
     target_ports,
 )
@@ -161,6 +162,11 @@ class ProcessRuntime:
         leaders = {held.run.process.pid: held.spec.task for held in self._held.values() if held.run and held.running}
         found = await asyncio.to_thread(used_by_sessions, frozenset(leaders)) if leaders else {}
         return {leaders[pid]: used for pid, used in found.items()}
+
+    async def stock(self) -> Stock:
+        """The images of its processes: none is ever fetched, so no more has to be known. Processes have no volumes."""
+        self._adopt()
+        return Stock(tuple(sorted({held.spec.template.image for held in self._held.values()})), ())
 
     async def capacity(self) -> Resources:
         return host_capacity()

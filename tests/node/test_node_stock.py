@@ -1,0 +1,65 @@
+"""What a node has already is looked up when its tasks changed, and told when it differs."""
+
+from swarmlet.model.ids import RevisionHash, ServiceId, TaskId
+from swarmlet.model.observed import Phase, TaskStatus
+from swarmlet.model.stock import KEYS_MAX, bounded, image_key, volume_key
+from swarmlet.node.stock_loop import SLOW_S, Stock, StockLoop
+from swarmlet.runtime.fake import FakeRuntime
+
+
+class Node:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.runtime = FakeRuntime()
+        self.tasks: dict[TaskId, TaskStatus] = {}
+        self.told: list[Stock] = []
+        self.loop = StockLoop(self.runtime, lambda: self.tasks, self.told.append, lambda: self.now)
+
+    def gets_a_task(self, name: str) -> None:
+        self.tasks[TaskId(name)] = TaskStatus(
+            task=TaskId(name), service=ServiceId("web.app"), revision=RevisionHash("1"), phase=Phase.RUNNING
+        )
+
+    @property
+    def asked(self) -> int:
+        return sum(call == "stock" for call, _ in self.runtime.calls)
+
+
+async def test_what_is_there_is_told_once() -> None:
+    node = Node()
+    node.runtime.images, node.runtime.volumes = {"web:1"}, {"shop_data"}
+
+    await node.loop.look()
+    node.gets_a_task("t1")
+    await node.loop.look()
+
+    assert node.told == [((image_key("web:1"),), (volume_key("shop_data"),))]
+    assert node.asked == 2
+
+
+async def test_the_engine_is_left_alone_while_nothing_happens() -> None:
+    node = Node()
+    for _ in range(5):
+        await node.loop.look()
+    assert node.asked == 1
+
+    node.now += SLOW_S
+    await node.loop.look()
+
+    assert node.asked == 2
+
+
+def test_an_image_has_one_key_however_it_is_written() -> None:
+    same = {image_key(name) for name in ("web", "web:latest", "localhost/web", "docker.io/library/web:latest")}
+
+    assert len(same) == 1
+    assert image_key("web:2") not in same
+    assert image_key("host:5000/web") == image_key("host:5000/web:latest") != image_key("web")
+    assert image_key("web@sha256:ab") != image_key("web")
+
+
+def test_a_record_stays_small() -> None:
+    keys = bounded(image_key(f"web:{number}") for number in range(1_000))
+
+    assert len(keys) == KEYS_MAX and list(keys) == sorted(keys)
+    assert {len(key) for key in keys} == {8}
