@@ -94,7 +94,8 @@ class ClusterCapacity:
                 break
             values = [ranking.value(node) for node in nodes]
             least = min(values)
-            nodes = [node for node, value in zip(nodes, values, strict=True) if value == least]
+            if values.count(least) < len(values):
+                nodes = [node for node, value in zip(nodes, values, strict=True) if value == least]
         return nodes[0] if nodes else None
 
     def _ordered(self, request: PlacementRequest) -> Candidates:

@@ -3,7 +3,7 @@
 Counts are made when first asked for and kept up to date as tasks are assigned and released through here.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -28,10 +28,14 @@ class Places:
 class Cluster:
     def __init__(self, nodes: Iterable[NodeView]) -> None:
         self.nodes = {node.id: node for node in nodes}
+        self.downs_max = max((node.downs for node in self.nodes.values()), default=0)
+        self._total: Counter[ServiceId] = Counter()
+        """Tasks of each service that are to stay: most services are asked for before they have any."""
         self._values: dict[str, dict[NodeId, str]] = {}
         self._tasks: dict[ServiceId, dict[str, Counts]] = defaultdict(dict)
         self._repelled: dict[ServiceId, dict[str, Counts]] = defaultdict(dict)
         for node in self.nodes.values():
+            self._total.update(node.tasks_of)
             for (per, service), count in node.repelled.items():
                 self._repel(node, per, service, count)
 
@@ -46,7 +50,7 @@ class Cluster:
         values = self.values(per)
         if per not in self._tasks[service]:
             counts: Counts = {}
-            for node in self.nodes.values():
+            for node in self.nodes.values() if self._total[service] else ():
                 if count := node.tasks_of.get(service, 0):
                     counts[values[node.id]] = counts.get(values[node.id], 0) + count
             self._tasks[service][per] = counts
@@ -62,6 +66,7 @@ class Cluster:
         node.book(request, count, leaving)
         if leaving:
             return
+        self._total[request.service] += count
         if request.service in self._tasks:
             for per, counts in self._tasks[request.service].items():
                 value = self._values[per][node.id]

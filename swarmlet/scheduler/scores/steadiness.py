@@ -15,7 +15,7 @@ class SteadyNodes:
     name: ClassVar[str] = "steady-nodes"
 
     def ranking(self, request: PlacementRequest, cluster: Cluster) -> Iterable[Ranking]:
-        if any(node.downs >= FLAPPING_DOWNS for node in cluster.nodes.values()):
+        if cluster.downs_max >= FLAPPING_DOWNS:
             yield Ranking(lambda node: float(node.downs >= FLAPPING_DOWNS), _explain)
 
 
