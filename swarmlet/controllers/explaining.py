@@ -7,11 +7,10 @@ looked at as if it were not, so that its own node is judged like any other.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from swarmlet.controllers.holdings import capacity_of, holdings
+from swarmlet.controllers.holdings import capacity_of, holdings, plans_of
 from swarmlet.controllers.membership import node_records
 from swarmlet.controllers.node_views import request_of
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS
-from swarmlet.controllers.service_plan import plan_service
 from swarmlet.controllers.view import ClusterView
 from swarmlet.model.ids import NodeId
 from swarmlet.model.objects import Service, Task
@@ -52,8 +51,7 @@ def _verdicts(
 ) -> PlacementVerdicts:
     nodes = node_records(state, observed, now, DEFAULT_SETTINGS, None, ())
     view = ClusterView.of(state, observed, nodes, now, DEFAULT_SETTINGS, voters)
-    plans = {id_: plan_service(view, each) for id_, each in sorted(state.services.items())}
-    held = list(holdings(view, plans))
+    held = list(holdings(view, plans_of(view)))
     own = next((each for each in held if task is not None and each.task.id == task.id), None)
     ledger = capacity_of(view, [each for each in held if each is not own])
     if task is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from swarmlet.controllers.node_views import node_view, request_of
-from swarmlet.controllers.service_plan import ServicePlan
+from swarmlet.controllers.service_plan import ServicePlan, plan_service
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import RevisionHash, ServiceId
 from swarmlet.scheduler import ClusterCapacity, PlacementRequest
@@ -22,6 +22,12 @@ class Holding:
     leaving: bool
     plan: ServicePlan | None
     """Of its service; None where that is no more, or a job."""
+
+
+def plans_of(view: ClusterView) -> dict[ServiceId, ServicePlan]:
+    """Of all services; jobs have none."""
+    services = sorted(view.state.services.items())
+    return {id_: plan_service(view, each) for id_, each in services if each.value.spec.job is None}
 
 
 def holdings(view: ClusterView, plans: Mapping[ServiceId, ServicePlan]) -> Iterator[Holding]:

@@ -6,7 +6,8 @@ Rules:
   counted as if it were there already (so nobody lesser moves in), and nobody else is displaced for it.
 - Whom that costs its place is placed anew by its own service, where there is room. A rollout's extra tasks displace
   nobody. Nothing is remembered: the next look finds the same ones stopping and makes the same promises.
-- Members of pods neither displace nor are displaced: a pod is placed as a whole, and a part of it is no use.
+- Members of pods neither displace nor are displaced: a pod is placed as a whole, and a part of it is no use. Neither do
+  tasks of jobs, which would lose their work.
 - Without services of different priorities nothing of this takes place.
 """
 

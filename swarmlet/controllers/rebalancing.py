@@ -16,13 +16,13 @@ Decision record 0046.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from swarmlet.controllers.holdings import capacity_of, holdings
+from swarmlet.controllers.holdings import capacity_of, holdings, plans_of
 from swarmlet.controllers.hosts import stops_first
 from swarmlet.controllers.membership import node_records
 from swarmlet.controllers.node_views import request_of
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS
 from swarmlet.controllers.relocation import marked
-from swarmlet.controllers.service_plan import ServicePlan, plan_service
+from swarmlet.controllers.service_plan import ServicePlan
 from swarmlet.controllers.steps import pack
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import NodeId, ServiceId, TaskId
@@ -76,7 +76,7 @@ def _last_change(each: TaskView) -> float:
 
 
 def _rebalance(view: ClusterView, moves_max: int, turn: int | None = None) -> Rebalancing:
-    plans = {id_: plan_service(view, each) for id_, each in sorted(view.state.services.items())}
+    plans = plans_of(view)
     ledger = capacity_of(view, holdings(view, plans))
     services = [
         (request_of(id_, plan.service.spec.template, plan.service.spec), _movable(view, plan))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from swarmlet.controllers import relocation
 from swarmlet.controllers.autoscaling import scale_all
 from swarmlet.controllers.fates import Fate
-from swarmlet.controllers.holdings import capacity_of, holdings
+from swarmlet.controllers.holdings import capacity_of, holdings, plans_of
 from swarmlet.controllers.jobs import JobDecisions, plan_jobs
 from swarmlet.controllers.membership import NodeRecord, node_records, unseen_until
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
@@ -27,7 +27,7 @@ from swarmlet.controllers.prerequisites import ends
 from swarmlet.controllers.rebalancing import gently
 from swarmlet.controllers.retention import clear_removed, expire
 from swarmlet.controllers.revisions import clear
-from swarmlet.controllers.service_plan import ServicePlan, conclude, plan_service
+from swarmlet.controllers.service_plan import ServicePlan, conclude
 from swarmlet.controllers.steps import Step, pack
 from swarmlet.controllers.view import ClusterView
 from swarmlet.model.exclusive import NO_LEASES, Leases
@@ -102,8 +102,7 @@ def _problem(plan: ServicePlan) -> ServiceProblem:
 
 
 def _decide(view: ClusterView) -> tuple[list[_Decisions], JobDecisions]:
-    services = {id_: each for id_, each in sorted(view.state.services.items()) if each.value.spec.job is None}
-    plans = {id_: plan_service(view, service) for id_, service in services.items()}
+    plans = plans_of(view)
     creations: dict[ServiceId, list[Creation]] = {id_: [] for id_ in plans}
     promises = Promises.of(view, plans, capacity_of(view, holdings(view, plans)))
     pods = PodPlaces(view, plans, promises.ledger)

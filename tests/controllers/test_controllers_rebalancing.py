@@ -5,8 +5,10 @@ from itertools import pairwise
 
 import pytest
 from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template
+from job_builders import JobCluster, a_job
 
 from swarmlet.controllers import reconcile
+from swarmlet.controllers.explaining import explain_task
 from swarmlet.controllers.outcome import ControllerSettings, Outcome
 from swarmlet.controllers.rebalancing import CALM_S, Rebalancing, rebalance
 from swarmlet.model.placement import Placement, Strategy
@@ -87,6 +89,22 @@ DATA = a_template().model_copy(update={"mounts": (Mount(kind=MountKind.VOLUME, t
 )
 def test_what_must_not_move_stays(service: ServiceSpec) -> None:
     assert asked(lopsided(service)).moves == []
+
+
+def test_a_job_is_no_service_and_its_tasks_stay() -> None:
+    cluster = JobCluster.of("n1")
+    cluster.settle()
+    cluster.endless = True
+    cluster.deploy(a_job(completions=4))
+    cluster.settle()
+    cluster.add_node("n2")
+    cluster.settle()
+    assert len(cluster.alive_tasks()) == 4
+    task = cluster.alive_tasks()[0]
+
+    assert asked(cluster).moves == []
+    verdicts = explain_task(cluster.state, cluster.observed, cluster.now, (), task)
+    assert [(node.node, node.accepted) for node in verdicts.nodes] == [("n2", True), ("n1", True)]
 
 
 def test_tasks_that_do_not_serve_yet_are_left_alone() -> None:
