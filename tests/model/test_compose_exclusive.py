@@ -37,6 +37,12 @@ def test_what_contradicts_it_is_refused_where_it_says_exclusive(keys: str, remed
     assert remedy in str(error)
 
 
+def test_a_job_is_not_exclusive() -> None:
+    error = the_error(a_file(EXCLUSIVE + "deploy: {mode: replicated-job}"))
+
+    assert "can't be had for a job" in str(error)
+
+
 def test_a_pod_has_no_exclusive_members() -> None:
     assert "can't be had in a pod" in str(the_error(a_file("x-swarmlet: {exclusive: true, pod: one}")))
 
