@@ -50,6 +50,7 @@ TEMPLATE_FIELDS = frozenset(
         "files",
         "scraped_ports",
         "bound_to",
+        "pod",
     ]
 )
 OPTIONS_FIELDS = frozenset(

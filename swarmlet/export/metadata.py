@@ -1,7 +1,7 @@
 """Names and labels of a service's objects. Labels are those that Kubernetes recommends; two of them select its pods."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from swarmlet.export.document import Document
 from swarmlet.export.names import dns_name
@@ -17,18 +17,26 @@ class ServiceNames:
     stack: str
     name: str
     """The service's, as Kubernetes takes it."""
-    services: Mapping[str, str] = field(default_factory=dict)
-    """Of all services of the stack, by their own names."""
+    pod: str = ""
+    """The name of the pods that it shares with other services; empty: its pods are its own."""
+    pods: Mapping[str, str] = field(default_factory=dict)
+    """What the pods of each service of the stack are called, by the services' own names."""
     volumes: Mapping[str, str] = field(default_factory=dict)
     """Of claims, by the volumes' full names."""
     shared_volumes: frozenset[str] = frozenset()
     """Those that several services mount."""
 
     def selector(self) -> dict[str, str]:
-        return {NAME_LABEL: self.name, STACK_LABEL: dns_name(self.stack)}
+        """Of its pods."""
+        return {NAME_LABEL: self.pod or self.name, STACK_LABEL: dns_name(self.stack)}
 
     def other(self, what: str) -> str:
         return f"{self.name}-{what}"
 
     def metadata(self, name: str | None = None) -> Document:
-        return {"name": name or self.name, "labels": {**self.selector(), MANAGER_LABEL: "swarmlet"}}
+        labels = {NAME_LABEL: self.name, STACK_LABEL: dns_name(self.stack), MANAGER_LABEL: "swarmlet"}
+        return {"name": name or self.name, "labels": labels}
+
+    def of_pod(self) -> "ServiceNames":
+        """For what is the pods', and not one member's."""
+        return replace(self, name=self.pod) if self.pod else self

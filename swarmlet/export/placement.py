@@ -136,7 +136,7 @@ def _pods(
 
 def _term(affinity: ServiceAffinity, names: ServiceNames) -> Document:
     stack, _, name = affinity.service.partition(".")
-    called = names.services.get(name) if stack == names.stack else None
+    called = names.pods.get(name) if stack == names.stack else None
     labels = {NAME_LABEL: called or dns_name(name), STACK_LABEL: dns_name(stack)}
     return {"labelSelector": {"matchLabels": labels}, "topologyKey": label_of(affinity.per)}
 

@@ -2,32 +2,45 @@
 
 from swarmlet.export.document import Document, ServiceNotes, said
 from swarmlet.export.metadata import ServiceNames
-from swarmlet.export.pod import pod_of
 from swarmlet.export.quantities import seconds
-from swarmlet.export.storage import Storage
 from swarmlet.model.rollout import FailureAction, Order, UpdatePolicy
 from swarmlet.model.spec import Mode, RestartCondition, ServiceSpec
 
 HISTORY_KEPT = 10
 
 
-def workload_of(
-    spec: ServiceSpec, names: ServiceNames, storage: Storage, notes: ServiceNotes, *, is_awaited: bool
-) -> Document:
+def ends(spec: ServiceSpec, is_awaited: bool) -> bool:
     """`is_awaited`: others start when its tasks have ended well, so they do end."""
-    if spec.mode is Mode.GLOBAL:
-        return _daemon_set(spec, names, storage, notes)
-    if is_awaited or spec.template.restart.condition is RestartCondition.NEVER:
-        return _job(spec, names, storage, notes)
-    return _deployment(spec, names, storage, notes)
+    is_replicated = spec.mode is not Mode.GLOBAL
+    return is_replicated and (is_awaited or spec.template.restart.condition is RestartCondition.NEVER)
 
 
-def _deployment(spec: ServiceSpec, names: ServiceNames, storage: Storage, notes: ServiceNotes) -> Document:
-    update = spec.rollout.update
+def restart_policy(spec: ServiceSpec, is_awaited: bool) -> str:
+    if not ends(spec, is_awaited):
+        return "Always"
+    return "Never" if spec.template.restart.condition is RestartCondition.NEVER else "OnFailure"
+
+
+def workload_of(
+    spec: ServiceSpec, names: ServiceNames, pod: Document, notes: ServiceNotes, *, is_awaited: bool, has_claims: bool
+) -> Document:
+    """`pod` is the template of what it runs; with `has_claims` no two of them can be on two nodes."""
+    if ends(spec, is_awaited):
+        return _job(spec, names, pod, notes)
     _note_restarts(spec, notes)
+    if spec.mode is Mode.GLOBAL:
+        _note_rollout(spec, f"daemonset/{names.name}", notes)
+        return _daemon_set(spec, names, pod)
     _note_rollout(spec, f"deployment/{names.name}", notes)
+    return _deployment(spec, names, pod, notes, has_claims)
+
+
+def _deployment(
+    spec: ServiceSpec, names: ServiceNames, pod: Document, notes: ServiceNotes, has_claims: bool
+) -> Document:
+    update = spec.rollout.update
     monitor = seconds(update.monitor_s)
-    one_claim = storage.claims and spec.replicas <= 1 and spec.autoscale is None
+    one_claim = has_claims and spec.replicas <= 1 and spec.autoscale is None
     notes.add_if(
         one_claim, "deploy.update_config.order", "stop-first there, since two pods can't have its volume at a time"
     )
@@ -44,7 +57,7 @@ def _deployment(spec: ServiceSpec, names: ServiceNames, storage: Storage, notes:
                 "minReadySeconds": monitor or None,
                 "progressDeadlineSeconds": max(seconds(spec.rollout.deadline_s, 1), monitor + 1),
                 "revisionHistoryLimit": HISTORY_KEPT,
-                "template": pod_of(spec, names, storage, "Always", notes),
+                "template": pod,
             }
         ),
     }
@@ -56,9 +69,7 @@ def _rolling(spec: ServiceSpec, update: UpdatePolicy) -> Document:
     return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
 
 
-def _daemon_set(spec: ServiceSpec, names: ServiceNames, storage: Storage, notes: ServiceNotes) -> Document:
-    _note_restarts(spec, notes)
-    _note_rollout(spec, f"daemonset/{names.name}", notes)
+def _daemon_set(spec: ServiceSpec, names: ServiceNames, pod: Document) -> Document:
     update = spec.rollout.update
     parallelism = update.parallelism
     at_once: int | str = "34%" if parallelism is None else parallelism or "100%"
@@ -74,13 +85,13 @@ def _daemon_set(spec: ServiceSpec, names: ServiceNames, storage: Storage, notes:
                 "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": rolling},
                 "minReadySeconds": seconds(update.monitor_s) or None,
                 "revisionHistoryLimit": HISTORY_KEPT,
-                "template": pod_of(spec, names, storage, "Always", notes),
+                "template": pod,
             }
         ),
     }
 
 
-def _job(spec: ServiceSpec, names: ServiceNames, storage: Storage, notes: ServiceNotes) -> Document:
+def _job(spec: ServiceSpec, names: ServiceNames, pod: Document, notes: ServiceNotes) -> Document:
     restart = spec.template.restart
     notes.add("restart", "it ends, so it is a Job there: delete it before you apply another version")
     fails = restart.condition is RestartCondition.NEVER
@@ -94,7 +105,7 @@ def _job(spec: ServiceSpec, names: ServiceNames, storage: Storage, notes: Servic
                 "completions": spec.replicas,
                 "parallelism": spec.replicas,
                 "backoffLimit": retries,
-                "template": pod_of(spec, names, storage, "Never" if fails else "OnFailure", notes),
+                "template": pod,
             }
         ),
     }

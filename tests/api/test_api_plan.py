@@ -9,14 +9,18 @@ from typing import Any
 import click.testing
 import pytest
 from aiohttp.test_utils import TestClient
-from api_builders import a_peer, an_api
+from api_builders import NODE, a_peer, an_api
 from typer.testing import CliRunner
 
+from swarmlet.api.routes import PEER
 from swarmlet.cli.main import app
 from swarmlet.model.compose import parse_stack
 from swarmlet.model.compose.stack import Given, Unbuilt
+from swarmlet.model.ids import ServiceId, TaskId
+from swarmlet.model.objects import Task
 from swarmlet.model.observed import NodeFacts
 from swarmlet.model.spec import ServiceSpec
+from swarmlet.model.transaction import Transaction, put
 
 REAL = sorted((Path(__file__).parents[1] / "model" / "data" / "real").glob("*.yaml"))
 WEB = "services:\n  web:\n    image: web:1\n    deploy: {replicas: 2}\n    ports: ['8080:80']\n"
@@ -119,6 +123,26 @@ async def test_what_has_no_room_is_told_with_the_reason(api: TestClient[Any, Any
     assert service["per_node"].keys() == {"node1"}
     assert "it would not become as declared" in shown.stdout
     assert f"node1: {service['per_node']['node1']}" in shown.stdout
+
+
+async def test_tasks_of_other_stacks_that_have_to_give_way_are_told(api: TestClient[Any, Any], tmp_path: Path) -> None:
+    reserved = "services:\n  {name}:\n    image: x\n    deploy: {{resources: {{reservations: {{cpus: 5}}}}}}\n"
+    await api.put("/v1/stacks/lesser", json={"compose": reserved.format(name="low")})
+    lesser = parse_stack("lesser", reserved.format(name="low"), "compose.yaml", {}, {}).spec.services["low"]
+    task = Task(
+        id=TaskId("t1"), service=ServiceId("lesser.low"), slot=1, node=NODE, revision=lesser.template.revision(),
+        template=lesser.template, created_at=1.0,
+    )  # fmt: skip
+    await api.app[PEER].consensus.submit(Transaction((), (put(task.key, task),)))
+    (tmp_path / "compose.yaml").write_text(reserved.format(name="high") + "    x-swarmlet: {priority: 9}\n")
+
+    plan = json.loads((await command(api, "plan", "shop", str(tmp_path / "compose.yaml"), "-o", "json")).stdout)
+    table = (await command(api, "plan", "shop", str(tmp_path / "compose.yaml"))).stdout
+
+    assert [(each["service"], each["node"]) for each in plan["tasks"]] == [("shop.high", "node1")]
+    (displaced,) = plan["elsewhere"]
+    assert (displaced["action"], displaced["task"], displaced["node"]) == ("stop", "t1", "node1")
+    assert f"lesser.low.1 of another stack stops ({displaced['reason']}) on node1" in table
 
 
 async def test_the_exit_status_tells_changes_where_asked(api: TestClient[Any, Any], tmp_path: Path) -> None:

@@ -209,3 +209,41 @@ def test_all_that_is_said_to_be_read_is_there() -> None:
     assert ServiceSpec.model_fields.keys() >= SERVICE_FIELDS
     assert TaskTemplate.model_fields.keys() >= TEMPLATE_FIELDS
     assert type(TaskTemplate(image="x").options).model_fields.keys() >= OPTIONS_FIELDS
+
+
+def test_services_that_share_a_pod_are_containers_of_one() -> None:
+    found = exported(
+        """
+        services:
+          web:
+            image: web
+            ports: ["8080:80"]
+            volumes: ["data:/data"]
+            deploy: {replicas: 2, placement: {constraints: [node.labels.a==1]}}
+            x-swarmlet: {pod: front, tolerations: [{key: both}, {key: one}]}
+          cache:
+            image: cache
+            volumes: ["/c"]
+            stop_grace_period: 30s
+            deploy: {replicas: 2, placement: {constraints: [node.labels.b==2]}}
+            x-swarmlet: {pod: front, priority: 5, tolerations: [{key: both}]}
+          other: {image: x, x-swarmlet: {placement: {affinity: [{service: web}]}}}
+        volumes: {data: }
+        """
+    )
+
+    deployment = the(found, "Deployment", "front-pod")["spec"]
+    spec, labels = deployment["template"]["spec"], deployment["template"]["metadata"]["labels"]
+    assert {each["name"] for each in spec["containers"]} == {"web", "cache"}
+    assert {each["name"] for each in spec["volumes"]} == {"web-volume-0", "cache-volume-0"}
+    assert (deployment["replicas"], spec["terminationGracePeriodSeconds"]) == (2, 30)
+    assert spec["priorityClassName"] == "swarmlet-5"
+    assert [each["key"] for each in spec["tolerations"]] == ["both"]
+    (term,) = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert {each["key"] for each in term["matchExpressions"]} == {"a", "b"}
+    for name in ("web", "cache"):
+        assert the(found, "Service", name)["spec"]["selector"].items() <= labels.items()
+    other = the(found, "Deployment", "other")["spec"]["template"]["spec"]["affinity"]["podAffinity"]
+    (beside,) = other["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert beside["labelSelector"]["matchLabels"].items() <= labels.items()
+    assert "x-swarmlet.pod" in noted(found)

@@ -1,0 +1,63 @@
+"""Pods of several services (`x-swarmlet.pod`): their pods merged into one, with a container each.
+
+Rules: what one of them asks of nodes, all ask; a taint is tolerated where all tolerate it; of numbers the largest
+counts.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from swarmlet.export.document import Document
+from swarmlet.export.metadata import REVISION_ANNOTATION
+
+
+def merged(pods: Sequence[Document]) -> Document:
+    """Of one or several pod templates. Volumes are told apart by their containers' names."""
+    if len(pods) == 1:
+        return pods[0]
+    revisions = [each["metadata"]["annotations"][REVISION_ANNOTATION] for each in pods]
+    result: Document = {}
+    for each in pods:
+        result = _merged(result, _with_own_volumes(each))
+    result["metadata"]["annotations"][REVISION_ANNOTATION] = ".".join(revisions)
+    spec = result["spec"]
+    tolerated = [each["spec"].get("tolerations", []) for each in pods]
+    common = [one for one in tolerated[0] if all(one in others for others in tolerated)]
+    spec.pop("tolerations", None)
+    if common:
+        spec["tolerations"] = common
+    _one_node_selector(spec)
+    return result
+
+
+def _with_own_volumes(pod: Document) -> Document:
+    spec = pod["spec"]
+    (container,) = spec["containers"]
+    called = {each["name"]: f"{container['name']}-{each['name']}"[-63:].lstrip("-") for each in spec.get("volumes", [])}
+    if not called:
+        return pod
+    mounts = [{**each, "name": called[each["name"]]} for each in container["volumeMounts"]]
+    volumes = [{**each, "name": called[each["name"]]} for each in spec["volumes"]]
+    return {**pod, "spec": {**spec, "containers": [{**container, "volumeMounts": mounts}], "volumes": volumes}}
+
+
+def _one_node_selector(spec: Document) -> None:
+    """Several terms would mean: any of them."""
+    nodes = spec.get("affinity", {}).get("nodeAffinity", {})
+    required = nodes.get("requiredDuringSchedulingIgnoredDuringExecution")
+    if required:
+        expressions = [one for term in required["nodeSelectorTerms"] for one in term["matchExpressions"]]
+        required["nodeSelectorTerms"] = [{"matchExpressions": expressions}]
+
+
+def _merged(one: Any, other: Any) -> Any:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {
+            key: _merged(one[key], other[key]) if key in one and key in other else one.get(key, other.get(key))
+            for key in {**one, **other}
+        }
+    if isinstance(one, list) and isinstance(other, list):
+        return [*one, *(each for each in other if each not in one)]
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return max(one, other)
+    return one
