@@ -42,6 +42,9 @@ _NAMES = (
     ("max_unavailable", "x-swarmlet.max_unavailable"),
     ("autoscale", "x-swarmlet.autoscale"),
     ("replicas", "deploy.replicas"),
+    ("job", "x-swarmlet.job"),
+    ("ingress", "x-swarmlet.ingress"),
+    ("priority", "x-swarmlet.priority"),
     ("mode", "deploy.mode"),
     ("placement", "deploy.placement"),
 )

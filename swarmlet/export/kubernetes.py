@@ -98,7 +98,9 @@ def _of_group(members: Sequence[Member], reveal: bool) -> list[Document]:
         _note_what_is_lost(each)
         storage = storage_of(spec, names, reveal, notes)
         has_claims |= storage.claims
-        documents += [*storage.documents, *services_of(spec, names, notes), *ingress_of(spec, names)]
+        documents += storage.documents
+        if spec.job is None:
+            documents += [*services_of(spec, names, notes), *ingress_of(spec, names)]
         pods.append(pod_of(spec, names, storage, restart_policy(spec, each.is_awaited), notes))
     first = members[0]
     documents.append(

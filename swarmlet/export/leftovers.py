@@ -23,6 +23,7 @@ SERVICE_FIELDS = frozenset(
         "priority",
         "autoscale",
         "ingress",
+        "job",
     ]
 )
 TEMPLATE_FIELDS = frozenset(

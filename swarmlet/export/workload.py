@@ -1,6 +1,7 @@
 """What runs a service's pods: a Deployment, a DaemonSet for a global service, a Job for one that is never restarted."""
 
 from swarmlet.export.document import Document, ServiceNotes, said
+from swarmlet.export.jobs import job_of
 from swarmlet.export.metadata import ServiceNames
 from swarmlet.export.quantities import seconds
 from swarmlet.model.rollout import FailureAction, Order, UpdatePolicy
@@ -16,6 +17,8 @@ def ends(spec: ServiceSpec, is_awaited: bool) -> bool:
 
 
 def restart_policy(spec: ServiceSpec, is_awaited: bool) -> str:
+    if spec.job is not None:
+        return "Never"
     if not ends(spec, is_awaited):
         return "Always"
     return "Never" if spec.template.restart.condition is RestartCondition.NEVER else "OnFailure"
@@ -25,6 +28,8 @@ def workload_of(
     spec: ServiceSpec, names: ServiceNames, pod: Document, notes: ServiceNotes, *, is_awaited: bool, has_claims: bool
 ) -> Document:
     """`pod` is the template of what it runs; with `has_claims` no two of them can be on two nodes."""
+    if spec.job is not None:
+        return job_of(spec, spec.job, names, pod, notes)
     if ends(spec, is_awaited):
         return _job(spec, names, pod, notes)
     _note_restarts(spec, notes)

@@ -80,7 +80,8 @@ def check(found: Exported, versions: Sequence[str] = NEWEST) -> None:
         for version in versions:
             kubernetes_validate.validate(document, version, strict=True)
         assert len(document["metadata"]["name"]) <= LENGTH_MAX
-        template = document["spec"].get("template") if "spec" in document else None
+        spec = document.get("spec", {})
+        template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
         if template is not None:
             _check_pod(template, set(named))
             wanted = SELECTORS.get(document["kind"])

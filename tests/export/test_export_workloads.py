@@ -247,3 +247,37 @@ def test_services_that_share_a_pod_are_containers_of_one() -> None:
     (beside,) = other["requiredDuringSchedulingIgnoredDuringExecution"]
     assert beside["labelSelector"]["matchLabels"].items() <= labels.items()
     assert "x-swarmlet.pod" in noted(found)
+
+
+def test_a_job_is_one_with_retries_of_each_completion() -> None:
+    found = web("x-swarmlet: {job: {completions: 5, parallelism: 2, retries: 1, backoff: 5s, deadline: 1m}}")
+
+    assert kinds(found) == ["Job"]
+    spec = the(found, "Job")["spec"]
+    assert (spec["completions"], spec["parallelism"], spec["activeDeadlineSeconds"]) == (5, 2, 60)
+    assert (spec["completionMode"], spec["backoffLimitPerIndex"], spec["maxFailedIndexes"]) == ("Indexed", 1, 0)
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+    assert noted(found) == {"x-swarmlet.job", "x-swarmlet.job.backoff", "x-swarmlet.job.completions"}
+
+
+def test_a_job_with_a_schedule_is_a_cron_job() -> None:
+    found = web(
+        """
+        x-swarmlet:
+          job:
+            schedule: "5 30 2 * * *"
+            time_zone: Europe/Berlin
+            concurrency: replace
+            history: {succeeded: 3, failed: 7}
+        """
+    )
+
+    spec = the(found, "CronJob")["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == ("30 2 * * *", "Europe/Berlin", "Replace")
+    assert (spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) == (3, 7)
+    assert noted(found) == {"x-swarmlet.job.schedule"}
+    assert the(web("x-swarmlet: {job: {schedule: '@daily'}}"), "CronJob")["spec"]["timeZone"] == "Etc/UTC"
+
+
+def test_a_job_on_every_node_is_told() -> None:
+    assert "deploy.mode" in noted(web("deploy: {mode: global-job}"))
