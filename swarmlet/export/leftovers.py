@@ -52,6 +52,7 @@ TEMPLATE_FIELDS = frozenset(
         "scraped_ports",
         "bound_to",
         "pod",
+        "exclusive",
     ]
 )
 OPTIONS_FIELDS = frozenset(

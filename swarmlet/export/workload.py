@@ -1,4 +1,5 @@
-"""What runs a service's pods: a Deployment, a DaemonSet for a global service, a Job for one that is never restarted."""
+"""What runs a service's pods: a Deployment; a DaemonSet for a global service, a StatefulSet for an exclusive one, a Job
+for one that is never restarted."""
 
 from swarmlet.export.document import Document, ServiceNotes, said
 from swarmlet.export.jobs import job_of
@@ -36,6 +37,9 @@ def workload_of(
     if spec.mode is Mode.GLOBAL:
         _note_rollout(spec, f"daemonset/{names.name}", notes)
         return _daemon_set(spec, names, pod)
+    if spec.template.exclusive:
+        _note_rollout(spec, f"statefulset/{names.name}", notes)
+        return _stateful_set(spec, names, pod, notes)
     _note_rollout(spec, f"deployment/{names.name}", notes)
     return _deployment(spec, names, pod, notes, has_claims)
 
@@ -61,6 +65,28 @@ def _deployment(
                 "strategy": {"type": "Recreate"} if one_claim else _rolling(spec, update),
                 "minReadySeconds": monitor or None,
                 "progressDeadlineSeconds": max(seconds(spec.rollout.deadline_s, 1), monitor + 1),
+                "revisionHistoryLimit": HISTORY_KEPT,
+                "template": pod,
+            }
+        ),
+    }
+
+
+def _stateful_set(spec: ServiceSpec, names: ServiceNames, pod: Document, notes: ServiceNotes) -> Document:
+    """The one workload there of which no two pods of one name ever run at once."""
+    notes.add(
+        "x-swarmlet.exclusive", "a pod on a lost node is replaced only when somebody deletes it: kubectl delete --force"
+    )
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": names.metadata(),
+        "spec": said(
+            {
+                "replicas": spec.replicas,
+                "serviceName": names.name,
+                "selector": {"matchLabels": names.selector()},
+                "minReadySeconds": seconds(spec.rollout.update.monitor_s) or None,
                 "revisionHistoryLimit": HISTORY_KEPT,
                 "template": pod,
             }

@@ -21,6 +21,7 @@ NEWEST = VERSIONS[-1:]
 REAL = sorted((Path(__file__).parents[1] / "model" / "data" / "real").glob("*.yaml"))
 SELECTORS = {
     "Deployment": lambda spec: spec["selector"]["matchLabels"],
+    "StatefulSet": lambda spec: spec["selector"]["matchLabels"],
     "DaemonSet": lambda spec: spec["selector"]["matchLabels"],
 }
 

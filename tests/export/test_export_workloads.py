@@ -281,3 +281,12 @@ def test_a_job_with_a_schedule_is_a_cron_job() -> None:
 
 def test_a_job_on_every_node_is_told() -> None:
     assert "deploy.mode" in noted(web("deploy: {mode: global-job}"))
+
+
+def test_an_exclusive_service_is_a_stateful_set() -> None:
+    found = web("x-swarmlet: {exclusive: true}")
+
+    spec = the(found, "StatefulSet")["spec"]
+    assert (spec["replicas"], spec["serviceName"]) == (1, "web")
+    assert "Deployment" not in kinds(found)
+    assert noted(found) == {"x-swarmlet.exclusive"}
