@@ -22,6 +22,8 @@ SECRET = "aHVudGVyMg=="
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[TestClient[Any, Any]]:
     async with a_peer(tmp_path) as peer, an_api(peer) as client:
+        # Once it leads it logs nothing more, and so nothing into the output of commands that run in this process.
+        await peer.consensus.barrier()
         yield client
 
 

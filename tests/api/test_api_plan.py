@@ -30,6 +30,8 @@ KEPT = "secret, owner 0:0, mode 0444, contents (hidden)"
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[TestClient[Any, Any]]:
     async with a_peer(tmp_path) as peer, an_api(peer) as client:
+        # Once it leads it logs nothing more, and so nothing into the output of commands that run in this process.
+        await peer.consensus.barrier()
         peer.membership.publish_facts(NodeFacts(name="node1", version="0", runtime="fake", cpus=8, memory_bytes=2**33))
         yield client
 
