@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,7 +11,7 @@ from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
 from swarmlet.security.peer_tls import PeerCredentials, UnknownPeer, peer_node_id
 from swarmlet.transport.errors import ForeignPeer, PeerRefused, PeerUnavailable, Target
-from swarmlet.transport.sockets import limit_unacknowledged, tune_peer_socket
+from swarmlet.transport.sockets import borrowed, limit_unacknowledged, tune_peer_socket
 
 CONNECT_TIMEOUT_S = 2.0
 SHUTDOWN_TIMEOUT_S = 1.0
@@ -55,25 +54,23 @@ async def dial(
 async def _connect(
     address: Address, credentials: PeerCredentials, factory: Callable[[], ProtocolT], *, is_rpc: bool
 ) -> tuple[asyncio.Transport, ProtocolT]:
-    loop = asyncio.get_running_loop()
-    dialled = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        dialled.setblocking(False)
-        tune_peer_socket(dialled)
-        if is_rpc:
-            limit_unacknowledged(dialled)
-        await loop.sock_connect(dialled, address)
-        return await loop.create_connection(
-            factory,
-            sock=dialled,
-            ssl=credentials.client_context,
-            server_hostname=address.host,
-            ssl_handshake_timeout=CONNECT_TIMEOUT_S,
-            ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-        )
-    except BaseException:
-        dialled.close()
-        raise
+    # The loop makes the socket itself. One of ours that is handed over while the dial is called off is closed by both,
+    # uvloop and us; in between its number may be another's, and libuv aborts at a descriptor that is closed under it.
+    transport, protocol = await asyncio.get_running_loop().create_connection(
+        factory,
+        address.host,
+        address.port,
+        ssl=credentials.client_context,
+        server_hostname=address.host,
+        ssl_handshake_timeout=CONNECT_TIMEOUT_S,
+        ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+    )
+    connected = transport.get_extra_info("socket")
+    with borrowed(connected) as connection:
+        tune_peer_socket(connection)
+    if is_rpc:
+        limit_unacknowledged(connected)
+    return transport, protocol
 
 
 def _words(error: Exception) -> str:
