@@ -254,7 +254,7 @@ def test_a_constant_load_comes_to_rest(load: int, replicas: int, noise: float, s
 
     numbers = [settled, *cluster.counts[-40:]]
     changes = [other - one for one, other in pairwise(numbers) if one != other]
-    assert changes == [] if noise == 0 else changes in ([], [1], [-1]), "drawn to a neighbour once, and never back"
+    assert len(changes) <= (noise > 0), "noise may draw it over the tolerance's edge once, and never back"
 
 
 @settings(max_examples=15, deadline=None)
