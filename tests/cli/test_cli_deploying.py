@@ -1,10 +1,10 @@
 """`swarmlet deploy` follows what becomes of its revision, and its failure says why. A real little server answers."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
+from cli_builders import JsonAnswers, asked_by_the_command
 
 from swarmlet.api.schema import DeployReply, RolloutView, ServiceState, ServiceView, StackView
 from swarmlet.cli import deploying
@@ -26,31 +26,20 @@ class OneStack(ThreadingHTTPServer):
         return StackView(name="shop", revision=3, deployed_at=1.0, state=service.state, services=[service])
 
 
-class Answers(BaseHTTPRequestHandler):
+class Answers(JsonAnswers):
     server: OneStack
 
     def do_GET(self) -> None:
-        body = self.server.view().model_dump_json()
-        self.send_response(200)
-        self.send_header("Swarmlet-Revision", "3")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        return
+        self.reply(self.server.view().model_dump_json())
 
 
 @pytest.fixture
 def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneStack]:
     server = OneStack()
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setenv("SWARMLET_ADDR", f"127.0.0.1:{server.server_address[1]}")
     monkeypatch.setattr(deploying, "POLL_S", 0.01)
     monkeypatch.setattr(deploying, "STUCK_PATIENCE_S", 0.05)
-    yield server
-    server.shutdown()
-    server.server_close()
+    with asked_by_the_command(server, monkeypatch):
+        yield server
 
 
 def a_service(state: ServiceState, revision: str = NEW, /, **rollout: object) -> ServiceView:

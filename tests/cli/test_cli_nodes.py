@@ -1,10 +1,10 @@
 """`swarmlet node …` against a real little server that answers as a peer would."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
+from cli_builders import JsonAnswers, asked_by_the_command
 from typer.testing import CliRunner
 
 from swarmlet.api.nodes_schema import DrainRequest, NodeChange
@@ -32,7 +32,7 @@ class OneNode(ThreadingHTTPServer):
         )  # fmt: skip
 
 
-class Answers(BaseHTTPRequestHandler):
+class Answers(JsonAnswers):
     server: OneNode
 
     def do_GET(self) -> None:
@@ -45,25 +45,12 @@ class Answers(BaseHTTPRequestHandler):
 
     do_PUT = do_DELETE = do_PATCH
 
-    def reply(self, body: str) -> None:
-        self.send_response(200)
-        self.send_header("Swarmlet-Revision", "3")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        return
-
 
 @pytest.fixture
 def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneNode]:
     server = OneNode()
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setenv("SWARMLET_ADDR", f"127.0.0.1:{server.server_address[1]}")
-    yield server
-    server.shutdown()
-    server.server_close()
+    with asked_by_the_command(server, monkeypatch):
+        yield server
 
 
 def asked_change(peer: OneNode) -> NodeChange:

@@ -1,11 +1,11 @@
 """`swarmlet voters` against a real little server that answers as a peer would."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
+from cli_builders import JsonAnswers, asked_by_the_command
 from typer.testing import CliRunner
 
 from swarmlet.api.schema import RaftRole, VotersReply, VotersRequest, VotersView, VoterView
@@ -45,7 +45,7 @@ class FewVoters(ThreadingHTTPServer):
         )  # fmt: skip
 
 
-class Answers(BaseHTTPRequestHandler):
+class Answers(JsonAnswers):
     server: FewVoters
 
     def do_GET(self) -> None:
@@ -56,24 +56,12 @@ class Answers(BaseHTTPRequestHandler):
         self.server.listed, self.server.asked = wanted.voters, 0
         self.reply(VotersReply(revision=3, warnings=["an even number"]).model_dump_json())
 
-    def reply(self, body: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        return
-
 
 @pytest.fixture
 def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[FewVoters]:
     server = FewVoters()
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setenv("SWARMLET_ADDR", f"127.0.0.1:{server.server_address[1]}")
-    yield server
-    server.shutdown()
-    server.server_close()
+    with asked_by_the_command(server, monkeypatch):
+        yield server
 
 
 def test_the_table_shows_zone_health_and_lag_and_what_is_not_known(peer: FewVoters) -> None:
