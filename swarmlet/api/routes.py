@@ -233,7 +233,7 @@ async def deploy_stack(request: web.Request) -> web.Response:
         unbuilt=dict(parsed.unbuilt),
         revisions={
             service_id(StackName(parsed.spec.name), name): each.template.revision()
-            for name, each in sorted(parsed.spec.services.items())
+            for name, each in sorted(stacks.as_stored(parsed.spec).services.items())
         },
     )
     return answer(reply, revision)

@@ -37,7 +37,7 @@ def deploy(state: ClusterState, spec: StackSpec, now: float) -> Transaction:
     name = StackName(spec.name)
     _check_dependencies(spec)
     pods.check(spec)
-    spec = pods.ordered(prerequisites.bound(spec))
+    spec = as_stored(spec)
     _check_ports(state, spec)
     before = services_of(state, name)
     after = {each.id: each for each in (_wanted(name, wanted, before) for _, wanted in sorted(spec.services.items()))}
@@ -58,6 +58,11 @@ def deploy(state: ClusterState, spec: StackSpec, now: float) -> Transaction:
     compares += [Compare(each.key, 0) for each in changed if each.id not in before]
     reason = f"deploy {name}: {len(changed)} services changed, {len(removed)} removed"
     return Transaction(tuple(compares), tuple(operations), reason=reason)
+
+
+def as_stored(spec: StackSpec) -> StackSpec:
+    """What the file says, with what its services mean to each other written into them: their revisions come of it."""
+    return pods.ordered(prerequisites.bound(spec))
 
 
 def _wanted(stack: StackName, wanted: ServiceSpec, before: Mapping[ServiceId, Versioned[Service]]) -> Service:
