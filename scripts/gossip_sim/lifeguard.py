@@ -2,9 +2,9 @@
 
 128 members; what C of them send and receive waits for D seconds while their timers run, then they run freely for I
 seconds, and so on, in step, for two minutes. A false positive is a member that was well all the time and was declared
-dead. Each variant leaves parts away. `plain SWIM` has
-the suspicion of SWIM with the fixed wait that Lifeguard's shrinks to, as in the paper; `SWIM, patient` has the wait
-that it starts from, which buys fewer false alarms with later detection.
+dead. Each variant leaves parts away. `plain SWIM` has the suspicion of SWIM with the fixed wait that Lifeguard's
+shrinks to, as in the paper; `SWIM, patient` has the wait that it starts from, which buys fewer false alarms with later
+detection.
 """
 
 from collections.abc import Callable

@@ -45,6 +45,7 @@ from swarmlet.gossip.messages import ExchangeState, MemberClaim
 from swarmlet.gossip.versions import SUPPORTED
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address, Liveness
+from swarmlet.transport.knock import KNOCKS
 
 LAN_DELAY_S = (0.0002, 0.002)
 STREAM_TIMEOUT_S = 3.0
@@ -52,8 +53,6 @@ STREAM_PACKETS = 6
 """Packets that must all arrive for a probe over a stream to be answered in time."""
 SOCKET_PACKETS = 400
 """What waits in a stalled node's socket; more is lost, as in a kernel's receive buffer of 1 MiB."""
-KNOCKS = 4
-"""Connections tried while a probe over a stream lasts; the kernel takes them for an agent that stands still."""
 CLUSTER = "sim"
 
 
@@ -84,6 +83,11 @@ class SimNode:
     @property
     def node_id(self) -> NodeId:
         return self.core.node_id
+
+    @property
+    def takes_from(self) -> float:
+        """When it takes messages (again): one that stands still takes none, nor does one whose messages wait."""
+        return max(self.stalled_until, self.blocked_until)
 
 
 class GossipNetwork:
@@ -280,7 +284,7 @@ class GossipNetwork:
         self._step(node, Tick())
 
     def _resume(self, node: SimNode) -> None:
-        if self.now < max(node.stalled_until, node.blocked_until) or not node.running:
+        if self.now < node.takes_from or not node.running:
             return
         if node.core.next_deadline(self.now) <= self.now:
             node.ticks += 1
@@ -364,7 +368,7 @@ class GossipNetwork:
 
     def _feed_or_queue(self, node: SimNode, event: Event) -> None:
         """To a node that may be standing still."""
-        if self.now >= max(node.stalled_until, node.blocked_until) and not node.inbox:
+        if self.now >= node.takes_from and not node.inbox:
             self._step(node, event)
         elif len(node.inbox) < SOCKET_PACKETS:
             node.inbox.append(event)
@@ -372,15 +376,16 @@ class GossipNetwork:
     # Streams: what TCP does about loss is left out but for probes, which have little time
 
     def _reachable(self, node: SimNode, peer: SimNode | None) -> bool:
-        is_cut = peer is None or self._is_cut(node, peer) or self._is_cut(peer, node)
-        return not is_cut and self.now >= node.blocked_until
+        if peer is None or self.now < node.blocked_until:
+            return False
+        return not self._is_cut(node, peer) and not self._is_cut(peer, node)
 
     def _probe_stream(self, node: SimNode, probe: ProbeStream) -> None:
         peer = self._by_address.get(probe.address)
         gives_up_at = self.now + probe.timeout_s
         outcome, at = StreamOutcome.SILENT, gives_up_at
         if peer is not None and self._reachable(node, peer) and self._rng.random() < (1 - self.loss) ** STREAM_PACKETS:
-            answers_at = max(self.now, peer.stalled_until, peer.blocked_until) + 4 * (self._arrival() - self.now)
+            answers_at = max(self.now, peer.takes_from) + 4 * (self._arrival() - self.now)
             if not peer.running:
                 if peer.refuses:
                     outcome, at = StreamOutcome.REFUSED, self._arrival()
@@ -391,12 +396,12 @@ class GossipNetwork:
         self._at(at, lambda: self._answered(node, StreamProbed(probe.probe, outcome)))
 
     def _takes_connection(self, node: SimNode, peer: SimNode) -> bool:
+        """Its kernel does, whatever its agent does."""
         return self._reachable(node, peer) and any(self._rng.random() < (1 - self.loss) ** 2 for _ in range(KNOCKS))
 
     def _exchange(self, node: SimNode, address: Address, payload: bytes) -> None:
         peer = self._by_address.get(address)
-        stands_until = max(peer.stalled_until, peer.blocked_until) if peer is not None else 0.0
-        if peer is None or not peer.running or self.now < stands_until or not self._reachable(node, peer):
+        if peer is None or not peer.running or self.now < peer.takes_from or not self._reachable(node, peer):
             self._at(self.now + STREAM_TIMEOUT_S, lambda: self._answered(node, ExchangeFailed(address)))
             return
         effects = self._step(peer, ExchangeRequested(payload))
