@@ -25,6 +25,8 @@ from swarmlet.transport.sockets import tune_peer_socket
 from swarmlet.transport.tasks import TaskScope
 
 HANDSHAKE_TIMEOUT_S = 2.0
+SHORTEST_TIMEOUT_S = 0.01
+"""Of a handshake whose first byte came at the last moment: the loop takes no time-out of nothing."""
 HANDSHAKES_MAX = 256
 HANDSHAKES_PER_HOST_MAX = 64
 CONNECTIONS_MAX = 8192
@@ -111,23 +113,22 @@ class PeerListener:
         self.connections.add(connection)
         try:
             tune_peer_socket(accepted)
-            if not await _says_something(accepted):
-                self.counters.knocks += 1
-                self.forget(connection)
-                accepted.close()
-                return
+            until = loop.time() + HANDSHAKE_TIMEOUT_S
+            await _first_byte(accepted)
             await loop.connect_accepted_socket(
                 lambda: connection,
                 accepted,
                 ssl=self._credentials.server_context,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                ssl_handshake_timeout=max(until - loop.time(), SHORTEST_TIMEOUT_S),
                 ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
             )
+        except _Knock:
+            self.counters.knocks += 1
+            self._drop(connection, accepted)
         except OSError as error:
             # Covers TLS errors, time-outs and plain disconnects: whoever it was did not become a peer.
             self.counters.strangers += 1
-            self.forget(connection)
-            accepted.close()
+            self._drop(connection, accepted)
             self._log("stranger_refused", source=host, problem=str(error), strangers=self.counters.strangers)
         except BaseException:
             accepted.close()
@@ -139,6 +140,10 @@ class PeerListener:
             if not self._handshakes[host]:
                 del self._handshakes[host]
 
+    def _drop(self, connection: InboundConnection, accepted: socket.socket) -> None:
+        self.forget(connection)
+        accepted.close()
+
     def _log(self, event: str, **fields: object) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._logged_at >= LOG_INTERVAL_S:
@@ -146,8 +151,12 @@ class PeerListener:
             log.warning(event, **fields)
 
 
-async def _says_something(accepted: socket.socket) -> bool:
-    """False when it ended before a byte. Takes nothing out of it. Raises `TimeoutError`."""
+class _Knock(OSError):
+    """The other end closed the connection before it said a byte."""
+
+
+async def _first_byte(accepted: socket.socket) -> None:
+    """Until one has come; it is left there to be read. Raises `_Knock`, or `TimeoutError` when nothing comes."""
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     loop.add_reader(accepted, readable.set)
@@ -156,7 +165,8 @@ async def _says_something(accepted: socket.socket) -> bool:
             await readable.wait()
     finally:
         loop.remove_reader(accepted)
-    return bool(accepted.recv(1, socket.MSG_PEEK))
+    if not accepted.recv(1, socket.MSG_PEEK):
+        raise _Knock
 
 
 def _close_if_cancelled(accepted: socket.socket, handshake: asyncio.Task[None]) -> None:
