@@ -13,6 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from swarmlet.drivers.signal import Signal, wait_at_most
+from swarmlet.drivers.stream_probes import StreamProbes
 from swarmlet.gossip import (
     Conflict,
     DatagramReceived,
@@ -38,8 +39,6 @@ from swarmlet.gossip import (
     RecordRefused,
     SendDatagram,
     SetRecord,
-    StreamOutcome,
-    StreamProbed,
     Tick,
 )
 from swarmlet.model.frozen import Frozen, decode, encode
@@ -58,22 +57,12 @@ from swarmlet.model.observed import (
     TaskStatus,
 )
 from swarmlet.model.usage import USAGE_KEY, NodeUsage
-from swarmlet.transport import (
-    DatagramEndpoint,
-    PeerNetwork,
-    PeerTimeout,
-    PeerUnavailable,
-    RemoteError,
-    takes_connections,
-)
+from swarmlet.transport import DatagramEndpoint, PeerNetwork, PeerTimeout, PeerUnavailable, RemoteError
 
 EXCHANGE = "gossip.exchange"
-PROBE = "gossip.probe"
 EXCHANGE_TIMEOUT_S = 3.0
 EXCHANGES_MAX = 16
 """Full exchanges under way at once; the core asks again later for one that was not begun."""
-STREAM_PROBES_MAX = 64
-"""Probes over streams under way at once; further ones count as unanswered."""
 
 log = structlog.get_logger()
 RecordT = TypeVar("RecordT", bound=Frozen)
@@ -93,10 +82,9 @@ class Membership:
         self._usage: dict[NodeId, NodeUsage] = {}
         self._observed: ObservedState | None = None
         self._exchanges: set[asyncio.Task[None]] = set()
-        self._stream_probes: set[asyncio.Task[None]] = set()
+        self._stream_probes = StreamProbes(network, self._step)
         self._stepped = asyncio.Event()
         network.on_call(EXCHANGE, self._on_exchange)
-        network.on_call(PROBE, self._on_probe)
 
     # What others ask
 
@@ -152,10 +140,9 @@ class Membership:
                 now = time.monotonic()
                 await wait_at_most(self._stepped, self._gossip.next_deadline(now) - now)
         finally:
-            tasks = [*self._exchanges, *self._stream_probes]
-            for task in tasks:
+            for task in self._exchanges:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._exchanges, self._stream_probes.close(), return_exceptions=True)
 
     # The core's effects
 
@@ -178,7 +165,7 @@ class Membership:
             case SendDatagram(address, payload):
                 self._datagrams.send(address, payload)
             case ProbeStream():
-                self._begin_stream_probe(effect)
+                self._stream_probes.begin(effect)
             case Exchange(address, payload):
                 self._begin_exchange(address, payload)
             case LivenessChanged(member):
@@ -222,54 +209,6 @@ class Membership:
                 self._carry_out(effect)
         self._stepped.set()
         return answer
-
-    def _begin_stream_probe(self, probe: ProbeStream) -> None:
-        if len(self._stream_probes) >= STREAM_PROBES_MAX:
-            self._step(StreamProbed(probe.probe, StreamOutcome.SILENT))
-            return
-        task = asyncio.create_task(self._probe_stream(probe))
-        self._stream_probes.add(task)
-        task.add_done_callback(self._stream_probes.discard)
-
-    async def _probe_stream(self, probe: ProbeStream) -> None:
-        knocking = asyncio.create_task(self._knock(probe))
-        try:
-            outcome = await self._ask_over_stream(probe)
-            self._step(StreamProbed(probe.probe, outcome))
-            if outcome is StreamOutcome.SILENT:
-                await knocking
-        finally:
-            knocking.cancel()
-            await asyncio.gather(knocking, return_exceptions=True)
-
-    async def _ask_over_stream(self, probe: ProbeStream) -> StreamOutcome:
-        """An answer of the agent itself: the kernel would accept a connection for a process that stands still."""
-        try:
-            await self._network.call(probe.node_id, PROBE, b"", probe.timeout_s)
-        except PeerUnavailable as error:
-            return (
-                StreamOutcome.REFUSED if isinstance(error.__cause__, ConnectionRefusedError) else StreamOutcome.SILENT
-            )
-        except PeerTimeout:
-            return StreamOutcome.SILENT
-        except RemoteError as error:
-            # An agent that does not know the question lives as well.
-            log.debug("gossip_probe_refused", node=probe.node_id, error=str(error))
-        log.warning("node_answers_streams_only", node=probe.node_id, address=str(probe.address))
-        return StreamOutcome.ANSWERED
-
-    async def _knock(self, probe: ProbeStream) -> None:
-        """Told at once: it counts only before the probe's end."""
-        try:
-            taken = await takes_connections(probe.address, probe.timeout_s)
-        except ConnectionRefusedError:
-            self._step(StreamProbed(probe.probe, StreamOutcome.REFUSED))
-        else:
-            if taken:
-                self._step(StreamProbed(probe.probe, StreamOutcome.ACCEPTED))
-
-    async def _on_probe(self, _sender: NodeId, _payload: bytes) -> bytes:
-        return b""
 
     # Observed state
 
