@@ -12,7 +12,7 @@ The rules of this shell:
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -300,6 +300,12 @@ class Consensus:
         index = int.from_bytes(answer)
         await self._wait_applied(self._machine.index_reached, index, timeout_s)
         return self.store.revision
+
+    async def ask_leader(
+        self, method: str, body: bytes, locally: Callable[[], asyncio.Future[bytes]], timeout_s: float
+    ) -> bytes:
+        """The answer of whoever leads, `locally` if this peer does. Raises `NoLeader`, and what the leader raised."""
+        return await self._leader_calls.call(method, body, locally, timeout_s)
 
     async def change_membership(self, change: MembershipChange, timeout_s: float = 5.0) -> None:
         """Leader only. Raises `NotTaken` where the core refuses it, with its reason."""

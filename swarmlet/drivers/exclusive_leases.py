@@ -15,7 +15,7 @@ import structlog
 
 from swarmlet.controllers.lease_book import LeaseBook
 from swarmlet.drivers.consensus import Consensus
-from swarmlet.drivers.leader_calls import LeaderCalls, NotTaken
+from swarmlet.drivers.leader_calls import NotTaken, interruptible
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.errors import SwarmletError
 from swarmlet.model.exclusive import HELD_S, RENEW_S, RENEW_TIMEOUT_S, Leases
@@ -38,7 +38,6 @@ log = structlog.get_logger()
 class ExclusiveLeases:
     def __init__(self, consensus: Consensus, network: PeerNetwork, node_loop: NodeLoop, files: LeaseFiles) -> None:
         self._consensus, self._node_loop, self._files = consensus, node_loop, files
-        self._calls = LeaderCalls(consensus.node_id, network, lambda: consensus.leader_id)
         self._book = LeaseBook()
         self.counters = {"renewals": 0, "renewals_failed": 0, "grants": 0}
         network.on_call(RENEW, self._grant)
@@ -52,18 +51,6 @@ class ExclusiveLeases:
             self._node_loop.leased(task, until - now)
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_leader())
-            group.create_task(self._renew())
-
-    async def _follow_leader(self) -> None:
-        with listening(self._consensus.role_changed) as changed:
-            while True:
-                await changed.wait()
-                changed.clear()
-                self._calls.leader_changed()
-
-    async def _renew(self) -> None:
         known: frozenset[TaskId] = frozenset()
         with listening(self._consensus.replica.changed) as changed:
             while True:
@@ -88,8 +75,7 @@ class ExclusiveLeases:
     async def _ask(self, tasks: list[TaskId]) -> None:
         asked_at, body = boot_clock_s(), msgpack.packb(tasks)
         try:
-            async with asyncio.timeout(RENEW_TIMEOUT_S):
-                answer = await self._calls.call(RENEW, body, lambda: self._granting(body), RENEW_TIMEOUT_S)
+            answer = await self._consensus.ask_leader(RENEW, body, lambda: self._granting(body), RENEW_TIMEOUT_S)
             for task in msgpack.unpackb(answer):
                 until = asked_at + HELD_S
                 await asyncio.to_thread(self._files.write, TaskId(task), until)
@@ -123,7 +109,7 @@ class ExclusiveLeases:
         return self._book.leases(self._consensus.replica.state.tasks, now, time.time())
 
     def _granting(self, body: bytes) -> asyncio.Future[bytes]:
-        return asyncio.ensure_future(self._grant(self._consensus.node_id, body))
+        return interruptible(self._grant(self._consensus.node_id, body))
 
     async def _grant(self, node: NodeId, body: bytes) -> bytes:
         """Raises `NotTaken` where this peer does not lead, or not any longer."""

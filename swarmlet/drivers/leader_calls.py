@@ -5,7 +5,8 @@ A call is given up as soon as another peer leads, since the old leader may never
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from swarmlet.drivers.signal import Signal, listening, wait_at_most
 from swarmlet.errors import SwarmletError
@@ -37,6 +38,31 @@ class NoLeader(SwarmletError):
 
 class _Interrupted(SwarmletError):
     """The leader changed while it was asked."""
+
+
+def interruptible(answering: Coroutine[Any, Any, bytes]) -> asyncio.Future[bytes]:
+    """A local answer that takes several steps, as a call wants it: a future that can be given up, which ends the work.
+
+    A task itself can't be told that its result is no longer waited for.
+    """
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    work = asyncio.ensure_future(answering)
+
+    def pass_on(work: asyncio.Task[bytes]) -> None:
+        if work.cancelled():
+            answer.cancel()
+            return
+        error = work.exception()
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(work.result())
+        else:
+            answer.set_exception(error)
+
+    work.add_done_callback(pass_on)
+    answer.add_done_callback(lambda _: work.cancel())
+    return answer
 
 
 class LeaderCalls:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from swarmlet.drivers.leader_calls import LeaderCalls, NoLeader, NotTaken
+from swarmlet.drivers.leader_calls import LeaderCalls, NoLeader, NotTaken, interruptible
 from swarmlet.model.ids import NodeId
 from swarmlet.model.observed import Address
 from swarmlet.raft import Refusal
@@ -105,3 +105,36 @@ async def test_an_unknown_address_of_the_leader_is_told_when_the_time_is_over(as
 
     with pytest.raises(NoLeader, match="address is not known"):
         await asked.ask(timeout_s=0.05)
+
+
+async def test_a_local_answer_of_several_steps_is_given_up_with_the_lead(asked: Asked) -> None:
+    given_up = asyncio.Event()
+
+    async def steps() -> bytes:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            given_up.set()
+        raise AssertionError("nothing ends the wait")
+
+    answers = iter([interruptible(steps()), interruptible(_told(b"anew"))])
+    call = asyncio.create_task(asked.calls.call("method", b"", lambda: next(answers), 5.0))
+    await asyncio.sleep(0)
+
+    asked.lead(OWN)
+
+    async with asyncio.timeout(5.0):
+        assert await call == b"anew"
+        await given_up.wait()
+
+
+async def test_what_goes_wrong_in_a_local_answer_of_several_steps_is_told(asked: Asked) -> None:
+    async def fails() -> bytes:
+        raise ValueError("not a request")
+
+    with pytest.raises(ValueError, match="not a request"):
+        await asked.calls.call("method", b"", lambda: interruptible(fails()), 5.0)
+
+
+async def _told(answer: bytes) -> bytes:
+    return answer
