@@ -5,12 +5,12 @@ is what it grew by. A series that appears grew by nothing yet, since nobody know
 """
 
 import math
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from swarmlet.model.ids import TaskId
 from swarmlet.node.metric_text import Labels, Reading
+from swarmlet.node.rate import Rate
 from swarmlet.node.usage_meter import WINDOW_S
 
 Name = tuple[TaskId, str]
@@ -19,23 +19,17 @@ Name = tuple[TaskId, str]
 
 @dataclass(slots=True)
 class _Counter:
-    last: Mapping[Labels, float]
-    grown: deque[tuple[float, float]] = field(default_factory=deque)
-    """Moment, and by how much all series together had grown by then."""
+    grown: Rate
+    """By how much all series together have grown since it was first read."""
+    last: Mapping[Labels, float] = field(default_factory=dict)
 
-    def add(self, at: float, series: Mapping[Labels, float], window_s: float) -> None:
-        growth = self.grown[-1][1]
+    def add(self, at: float, series: Mapping[Labels, float]) -> None:
+        growth = self.grown.total or 0.0
         for labels, value in series.items():
             before = self.last.get(labels, value)
             growth += value - before if value >= before else value
         self.last = series
-        self.grown.append((at, growth))
-        while len(self.grown) > 2 and self.grown[0][0] < at - window_s:
-            self.grown.popleft()
-
-    def rate(self) -> float | None:
-        (first, before), (last, after) = self.grown[0], self.grown[-1]
-        return (after - before) / (last - first) if last > first else None
+        self.grown.add(at, growth)
 
 
 class MetricMeter:
@@ -55,9 +49,8 @@ class MetricMeter:
         return values
 
     def _rate(self, name: Name, reading: Reading, now: float) -> float | None:
-        counter = self._counters.get(name)
-        if counter is None:
-            counter = self._counters[name] = _Counter(reading.series, deque([(now, 0.0)]))
-            return None
-        counter.add(now, reading.series, self._window_s)
-        return counter.rate()
+        if name not in self._counters:
+            self._counters[name] = _Counter(Rate(self._window_s))
+        counter = self._counters[name]
+        counter.add(now, reading.series)
+        return counter.grown.per_s()

@@ -8,11 +8,11 @@ Rules:
 - Memory is what the last sample said.
 """
 
-from collections import deque
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from swarmlet.model.ids import TaskId
+from swarmlet.node.rate import Rate
 from swarmlet.runtime.interface import Used
 
 WINDOW_S = 15.0
@@ -20,23 +20,21 @@ WINDOW_S = 15.0
 
 @dataclass(slots=True)
 class _Series:
+    cpu: Rate
     ready: bool
-    samples: deque[tuple[float, float]] = field(default_factory=deque)
-    """Moment, and processor time so far."""
     memory_bytes: int = 0
 
-    def add(self, at: float, used: Used, ready: bool, window_s: float) -> None:
-        if (ready and not self.ready) or (self.samples and used.cpu_s < self.samples[-1][1]):
-            self.samples.clear()
+    def add(self, at: float, used: Used, ready: bool) -> None:
+        before = self.cpu.total
+        if (ready and not self.ready) or (before is not None and used.cpu_s < before):
+            self.cpu.begin_anew()
         self.ready = ready
-        self.samples.append((at, used.cpu_s))
-        while len(self.samples) > 2 and self.samples[0][0] < at - window_s:
-            self.samples.popleft()
+        self.cpu.add(at, used.cpu_s)
         self.memory_bytes = used.memory_bytes
 
     def cpu_milli(self) -> int | None:
-        (first, used_before), (last, used) = self.samples[0], self.samples[-1]
-        return round((used - used_before) / (last - first) * 1000) if last > first else None
+        rate = self.cpu.per_s()
+        return None if rate is None else round(rate * 1000)
 
 
 class UsageMeter:
@@ -49,8 +47,9 @@ class UsageMeter:
         for task in self._series.keys() - used.keys():
             del self._series[task]
         for task, each in used.items():
-            series = self._series.setdefault(task, _Series(ready=task in ready))
-            series.add(now, each, task in ready, self._window_s)
+            if task not in self._series:
+                self._series[task] = _Series(Rate(self._window_s), ready=task in ready)
+            self._series[task].add(now, each, task in ready)
 
     def figures(self) -> dict[TaskId, tuple[int, int]]:
         """Thousandths of a processor and KiB, of the tasks that have been measured for long enough."""
