@@ -4,11 +4,10 @@ from aiohttp import web
 
 from swarmlet.api import views
 from swarmlet.api.explain_schema import NodeVerdictView, PlacementExplanation, RuleVerdictView
-from swarmlet.api.problems import NotFound
-from swarmlet.api.routes import answer, read
+from swarmlet.api.routes import answer, named_task, read
 from swarmlet.controllers.explaining import explain_service, explain_task
-from swarmlet.controllers.stack_errors import UnknownService
-from swarmlet.model.ids import ServiceId, TaskId
+from swarmlet.controllers.known import known_service
+from swarmlet.model.ids import ServiceId
 from swarmlet.model.objects import Desired
 from swarmlet.scheduler import NodeVerdict
 
@@ -18,10 +17,7 @@ routes = web.RouteTableDef()
 @routes.get("/v1/explain/tasks/{task}")
 async def explain_one_task(request: web.Request) -> web.Response:
     moment = await read(request)
-    found = moment.state.tasks.get(TaskId(request.match_info["task"]))
-    if found is None:
-        raise NotFound(f"no task has the id '{request.match_info['task']}'")
-    task = found.value
+    task = named_task(request, moment.state)
     verdicts = explain_task(moment.state, moment.observed, moment.now, moment.voters, task)
     shown = views.task_view(moment, task)
     service = moment.state.services.get(task.service)
@@ -44,9 +40,7 @@ async def explain_one_service(request: web.Request) -> web.Response:
     """Where one more task of it would go."""
     moment = await read(request)
     id_ = ServiceId(request.match_info["service"])
-    found = moment.state.services.get(id_)
-    if found is None:
-        raise UnknownService(id_, tuple(sorted(moment.state.services)))
+    found = known_service(moment.state, id_)
     verdicts = explain_service(moment.state, moment.observed, moment.now, moment.voters, found.value)
     nodes = [_node(each) for each in verdicts.nodes]
     view = PlacementExplanation(service=id_, priority=found.value.spec.priority, nodes=nodes)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from swarmlet.api.export_schema import ExportView, NoteView
 from swarmlet.api.routes import answer, read
-from swarmlet.controllers.stack_errors import UnknownStack
+from swarmlet.controllers.known import known_stack
 from swarmlet.controllers.stacks import services_of
 from swarmlet.model.ids import StackName
 from swarmlet.model.spec import StackSpec
@@ -18,8 +18,7 @@ routes = web.RouteTableDef()
 async def export_kubernetes(request: web.Request) -> web.Response:
     moment = await read(request)
     name = StackName(request.match_info["stack"])
-    if name not in moment.state.stacks:
-        raise UnknownStack(name, tuple(sorted(moment.state.stacks)))
+    known_stack(moment.state, name)
     services = (each.value.spec for each in services_of(moment.state, name).values())
     spec = StackSpec(name=name, services={each.name: each for each in services})
     return answer(await asyncio.to_thread(_exported, spec), moment.state.revision)

@@ -4,10 +4,8 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from swarmlet.api.problems import NotFound
-from swarmlet.api.routes import PEER
+from swarmlet.api.routes import PEER, named_task
 from swarmlet.api.schema import LOG_LINES_TYPE, LogLineView
-from swarmlet.model.ids import TaskId
 
 routes = web.RouteTableDef()
 
@@ -16,10 +14,7 @@ routes = web.RouteTableDef()
 async def stream_logs(request: web.Request) -> web.StreamResponse:
     """`tail=N`: only the last N lines so far; `follow=1`: go on with what comes."""
     peer = request.app[PEER]
-    found = peer.consensus.replica.state.tasks.get(TaskId(request.match_info["task"]))
-    if found is None:
-        raise NotFound(f"no task has the id '{request.match_info['task']}'")
-    task = found.value
+    task = named_task(request, peer.consensus.replica.state)
     node = peer.moment().node_name(task.node)
     response = web.StreamResponse(headers={"Content-Type": LOG_LINES_TYPE})
     async with aclosing(peer.logs(task, _tail(request), bool(request.query.get("follow")))) as lines:

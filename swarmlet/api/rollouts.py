@@ -11,7 +11,7 @@ from swarmlet.api.rollout_views import revision_views
 from swarmlet.api.routes import answer, body, commit, read
 from swarmlet.api.schema import Listing, WriteReply
 from swarmlet.controllers import rollout_commands
-from swarmlet.controllers.stack_errors import UnknownService, UnknownStack
+from swarmlet.controllers.known import known_service, known_stack
 from swarmlet.model.ids import ServiceId, StackName
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Transaction
@@ -25,8 +25,7 @@ PAUSED_BY_HAND = "by hand"
 async def service_history(request: web.Request) -> web.Response:
     moment = await read(request)
     service = ServiceId(request.match_info["service"])
-    if service not in moment.state.services:
-        raise UnknownService(service, tuple(sorted(moment.state.services)))
+    known_service(moment.state, service)
     return _history(moment, [service])
 
 
@@ -34,8 +33,7 @@ async def service_history(request: web.Request) -> web.Response:
 async def stack_history(request: web.Request) -> web.Response:
     moment = await read(request)
     name = StackName(request.match_info["stack"])
-    if name not in moment.state.stacks:
-        raise UnknownStack(name, tuple(sorted(moment.state.stacks)))
+    known_stack(moment.state, name)
     return _history(moment, [id_ for id_, each in sorted(moment.state.services.items()) if each.value.stack == name])
 
 

@@ -27,11 +27,12 @@ from swarmlet.api.schema import (
     WriteReply,
 )
 from swarmlet.controllers import stacks
-from swarmlet.controllers.stack_errors import UnknownService, UnknownStack
+from swarmlet.controllers.known import known_service
+from swarmlet.controllers.stack_errors import UnknownStack
 from swarmlet.errors import SwarmletError
 from swarmlet.model.compose import Given, ParsedStack, Source, Unbuilt, parse_stack
 from swarmlet.model.ids import ServiceId, StackName, TaskId, service_id
-from swarmlet.model.objects import SERVICES, Desired, NodeStatus
+from swarmlet.model.objects import SERVICES, Desired, NodeStatus, Task
 from swarmlet.model.observed import Liveness
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Transaction
@@ -142,9 +143,7 @@ async def get_service(request: web.Request) -> web.Response:
 
 
 def _service(moment: views.Moment, service: ServiceId) -> ServiceView:
-    found = moment.state.services.get(service)
-    if found is None:
-        raise UnknownService(service, tuple(sorted(moment.state.services)))
+    found = known_service(moment.state, service)
     tasks = [task.value for task in moment.state.tasks_of(service)]
     return views.service_view(moment, found.value, tasks)
 
@@ -177,10 +176,15 @@ async def list_tasks(request: web.Request) -> web.Response:
 @routes.get("/v1/tasks/{task}")
 async def get_task(request: web.Request) -> web.Response:
     moment = await read(request)
-    found = moment.state.tasks.get(TaskId(request.match_info["task"]))
+    return answer(views.task_view(moment, named_task(request, moment.state)), moment.state.revision)
+
+
+def named_task(request: web.Request, state: ClusterState) -> Task:
+    """The task in the request's path. Raises `NotFound`."""
+    found = state.tasks.get(TaskId(request.match_info["task"]))
     if found is None:
         raise NotFound(f"no task has the id '{request.match_info['task']}'")
-    return answer(views.task_view(moment, found.value), moment.state.revision)
+    return found.value
 
 
 @routes.get("/v1/stacks")

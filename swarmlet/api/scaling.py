@@ -6,7 +6,7 @@ from swarmlet.api import views
 from swarmlet.api.routes import answer, read
 from swarmlet.api.scaling_schema import MetricProposal, RecommendationView, ScaleChangeView, ScalingView
 from swarmlet.controllers.autoscaling import assess, autoscaled
-from swarmlet.controllers.stack_errors import UnknownService
+from swarmlet.controllers.known import known_service
 from swarmlet.model.ids import ServiceId
 from swarmlet.model.objects import Service
 
@@ -17,9 +17,7 @@ routes = web.RouteTableDef()
 async def explain_scaling(request: web.Request) -> web.Response:
     moment = await read(request)
     service = ServiceId(request.match_info["service"])
-    found = moment.state.services.get(service)
-    if found is None:
-        raise UnknownService(service, tuple(sorted(moment.state.services)))
+    found = known_service(moment.state, service)
     return answer(scaling_view(moment, found.value), moment.state.revision)
 
 

@@ -5,7 +5,8 @@ touches a task: the controllers do, at their next look.
 """
 
 from swarmlet.controllers import revisions
-from swarmlet.controllers.stack_errors import StackRefused, UnknownService
+from swarmlet.controllers.known import known_service
+from swarmlet.controllers.stack_errors import StackRefused
 from swarmlet.model.ids import ServiceId
 from swarmlet.model.revisions import Revision, RevisionOutcome, Rollout, RolloutState
 from swarmlet.model.state import ClusterState, Versioned
@@ -73,9 +74,7 @@ def abort(state: ClusterState, service: ServiceId, now: float) -> Transaction:
 
 def rollback(state: ClusterState, service: ServiceId, number: int | None, now: float) -> Transaction:
     """Go back to a revision on record, whatever became of it; None: to the last healthy one before the present."""
-    found = state.services.get(service)
-    if found is None:
-        raise UnknownService(service, tuple(sorted(state.services)))
+    found = known_service(state, service)
     history = revisions.history_of(state, service)
     target = _target(service, history, number) if number is not None else None
     if target is None:
@@ -97,9 +96,7 @@ def _target(service: ServiceId, history: revisions.History, number: int) -> Revi
 
 
 def _rollout(state: ClusterState, service: ServiceId, what: str) -> Versioned[Rollout]:
-    found = state.services.get(service)
-    if found is None:
-        raise UnknownService(service, tuple(sorted(state.services)))
+    found = known_service(state, service)
     stored = state.rollouts.get(service)
     if stored is None or stored.value.revision != found.value.revision:
         raise NoRollout(service, what)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from swarmlet.controllers import job_commands, pods, prerequisites
 from swarmlet.controllers.autoscaling import autoscaled, kept_replicas
+from swarmlet.controllers.known import known_service
 from swarmlet.controllers.stack_errors import (
     AutoscaledNotScalable,
     DependencyCycle,
@@ -19,7 +20,6 @@ from swarmlet.controllers.stack_errors import (
     PortConflict,
     ReplicasOutOfRange,
     UnknownDependency,
-    UnknownService,
     UnknownStack,
 )
 from swarmlet.model.ids import ServiceId, StackName, service_id
@@ -89,9 +89,7 @@ def remove(state: ClusterState, stack: StackName) -> Transaction:
 
 def scale(state: ClusterState, service: ServiceId, replicas: int) -> Transaction:
     """Change how many tasks a replicated service has, and all that share a pod with it. Raises a `StackRefused`."""
-    stored = state.services.get(service)
-    if stored is None:
-        raise UnknownService(service, tuple(sorted(state.services)))
+    stored = known_service(state, service)
     if stored.value.spec.job is not None:
         raise JobNotScalable(service)
     if stored.value.spec.mode is Mode.GLOBAL:
