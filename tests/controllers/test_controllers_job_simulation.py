@@ -9,20 +9,20 @@ from random import Random
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 from job_builders import WORK, JobCluster, a_job
+from leader_builders import SlowLeaders
 
 from swarmlet.controllers import job_commands
 from swarmlet.controllers.job_errors import JobRefused
 from swarmlet.model.job import Concurrency, RunState, TaskOutcome
 from swarmlet.model.observed import Liveness
-from swarmlet.model.transaction import Transaction
 
 NODES = ("n1", "n2", "n3")
 LOOKS_MAX = 6
 
 
-class JobLife(RuleBasedStateMachine):
+class JobLife(SlowLeaders):
     @initialize(
         completions=st.integers(1, 6),
         parallelism=st.integers(1, 4),
@@ -36,7 +36,6 @@ class JobLife(RuleBasedStateMachine):
         self.cluster = JobCluster()
         for name in NODES:
             self.cluster.add_node(name)
-        self.stale: list[Transaction] = []
         self.over: dict[str, RunState] = {}
         self.moments: set[float] = set()
         self.tokens = 0
@@ -90,21 +89,6 @@ class JobLife(RuleBasedStateMachine):
             if not self.cluster.reconcile().transactions:
                 return
         assert self.cluster.look().transactions == []
-
-    @rule(kept=st.integers(0, 2))
-    def the_leader_is_interrupted(self, kept: int) -> None:
-        for transaction in self.cluster.look().transactions[:kept]:
-            assert self.cluster.commit(transaction)
-
-    @rule()
-    def a_leader_decides_but_is_slow(self) -> None:
-        self.stale = self.cluster.look().transactions
-
-    @rule()
-    def the_slow_leader_proposes(self) -> None:
-        for transaction in self.stale:
-            self.cluster.commit(transaction)
-        self.stale = []
 
     # What must hold
 

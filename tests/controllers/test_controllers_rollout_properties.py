@@ -14,7 +14,8 @@ from random import Random
 import hypothesis.strategies as st
 from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template
 from hypothesis import HealthCheck, given, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import initialize, rule
+from leader_builders import InterruptedLeaders
 
 from swarmlet.controllers import nodes, rollout_commands, stacks
 from swarmlet.controllers.stack_errors import StackRefused
@@ -76,7 +77,7 @@ def rollout_of(cluster: FakeCluster) -> Rollout:
     return cluster.state.rollouts[APP].value
 
 
-class RolloutLife(RuleBasedStateMachine):
+class RolloutLife(InterruptedLeaders):
     @initialize(replicas=st.integers(1, 7), policy=policies, budget=budgets)
     def start(self, replicas: int, policy: RolloutPolicy, budget: MaxUnavailable) -> None:
         self.cluster = FakeCluster.of(*NODES)
@@ -148,11 +149,6 @@ class RolloutLife(RuleBasedStateMachine):
     @rule()
     def the_leader_looks(self) -> None:
         self.look()
-
-    @rule(kept=st.integers(0, 3))
-    def the_leader_is_interrupted(self, kept: int) -> None:
-        for transaction in self.cluster.look().transactions[:kept]:
-            assert self.cluster.commit(transaction)
 
     def look(self) -> bool:
         """One look, and all that must hold of what it did."""

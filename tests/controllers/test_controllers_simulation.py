@@ -10,7 +10,8 @@ from random import Random
 import hypothesis.strategies as st
 from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
+from leader_builders import SlowLeaders
 
 from swarmlet.controllers import stacks
 from swarmlet.controllers.seats import SeatKey, seat_key
@@ -19,17 +20,15 @@ from swarmlet.model.objects import Desired, NodeStatus, Task
 from swarmlet.model.observed import Health, Liveness, Phase
 from swarmlet.model.rollout import surge
 from swarmlet.model.spec import Mode
-from swarmlet.model.transaction import Transaction
 
 NODES = ("n1", "n2", "n3", "n4")
 VERSIONS = ("1", "2", "3")
 
 
-class ClusterLife(RuleBasedStateMachine):
+class ClusterLife(SlowLeaders):
     @initialize(replicas=st.integers(1, 7))
     def start(self, replicas: int) -> None:
         self.cluster = FakeCluster.of(*NODES)
-        self.stale: list[Transaction] = []
         self.desired_once_stop: set[str] = set()
         self.deploy("1", "1", replicas)
 
@@ -100,21 +99,6 @@ class ClusterLife(RuleBasedStateMachine):
         assert self.cluster.look().transactions == []
         self.check_rollout_costs_nothing(before)
         self.check_not_too_many()
-
-    @rule(kept=st.integers(0, 3))
-    def the_leader_is_interrupted(self, kept: int) -> None:
-        for transaction in self.cluster.look().transactions[:kept]:
-            assert self.cluster.commit(transaction)
-
-    @rule()
-    def a_leader_decides_but_is_slow(self) -> None:
-        self.stale = self.cluster.look().transactions
-
-    @rule()
-    def the_slow_leader_proposes(self) -> None:
-        for transaction in self.stale:
-            self.cluster.commit(transaction)
-        self.stale = []
 
     # What must hold
 
