@@ -4,7 +4,7 @@
 agent can add fields with defaults.
 """
 
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgpack
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +17,10 @@ class Frozen(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", ser_json_inf_nan="constants", hide_input_in_errors=True, defer_build=True
     )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """What nobody changes needs no copy. Pydantic would copy each default that holds a mapping at each decoding."""
+        return self
 
 
 def encode(value: Frozen) -> bytes:
