@@ -30,6 +30,7 @@ from swarmlet.store import Store, check_transaction
 MIB = 1024 * 1024
 START = 1_000_000.0
 AS_USUAL = RolloutPolicy()
+HAS_A_CONTAINER_THAT_RUNS = (Phase.STARTING, Phase.RUNNING)
 
 
 def a_template(version: str = "1", memory_mib: int = 0, cpus: float = 0, ports: Iterable[int] = ()) -> TaskTemplate:
@@ -217,7 +218,7 @@ class FakeCluster:
         status = self.observed.status(task.node, task.id)
         phase = status.phase if status else None
         if task.desired is Desired.STOP:
-            self.publish(task, Phase.STOPPED if phase in (None, Phase.STOPPING, Phase.STOPPED) else Phase.STOPPING)
+            self.publish(task, Phase.STOPPING if phase in HAS_A_CONTAINER_THAT_RUNS else Phase.STOPPED)
         elif phase is None:
             self.publish(task, Phase.STARTING)
         elif task.template.image in self.bad_images:
