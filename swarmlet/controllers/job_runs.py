@@ -3,7 +3,8 @@
 Rules, in this order:
 - How a task ended is written down as soon as its node says so; from then on nothing of it hangs on that node. Exit
   status 0 reaches its completion. What ended otherwise failed. A task whose node was lost, or had to be left (a
-  no-execute taint, a drain past its deadline), is neither: it is tried again without counting.
+  no-execute taint, a drain past its deadline), or that gave way to a more important one, is neither: it is tried again
+  without counting.
 - A run is cancelled when another revision was deployed, or when its policy says so and a later run is there; it has
   succeeded when every completion is reached; it fails when one has used up its retries, and at its deadline. The tasks
   of a run that is over are stopped.
@@ -20,7 +21,7 @@ from swarmlet.controllers.hosts import repelled_by
 from swarmlet.controllers.relocation import is_overdue
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import NodeId, TaskId
-from swarmlet.model.job import Concurrency, JobRun, RunState, TaskOutcome
+from swarmlet.model.job import Concurrency, JobRun, RunId, RunState, TaskOutcome
 from swarmlet.model.objects import Desired, Service, Task
 from swarmlet.model.state import Versioned
 from swarmlet.model.transaction import Compare
@@ -36,6 +37,8 @@ class Ending:
     view: TaskView
     outcome: TaskOutcome
     reason: str
+    because: tuple[Compare, ...] = ()
+    """What it would be wrong without, beside the task's own run, service and node."""
 
     def task(self, now: float) -> Task:
         ended = {"desired": Desired.STOP, "stop_reason": self.reason, "stopped_at": now, "outcome": self.outcome}
@@ -53,7 +56,8 @@ class SlotOpening:
 @dataclass(slots=True)
 class RunPlan:
     service: Service
-    service_compare: Compare
+    compare: Compare
+    """Of the service."""
     before: Versioned[JobRun]
     run: JobRun
     """As it will be."""
@@ -62,6 +66,11 @@ class RunPlan:
     openings: list[SlotOpening] = field(default_factory=list)
     busy: bool = False
     """Something of it is still to run, or may still be running somewhere."""
+
+    def displace(self, view: TaskView, reason: str, compare: Compare) -> None:
+        """One of its tasks gives way to the service of `compare`."""
+        self.endings.append(Ending(view, TaskOutcome.LOST, reason, (compare,)))
+        self.run = self.run.model_copy(update={"lost": self.run.lost + 1})
 
     def end(self, state: RunState, now: float, reason: str = "") -> None:
         self.run = self.run.model_copy(update={"state": state, "ended_at": now, "reason": reason})
@@ -75,6 +84,16 @@ class _Slot:
     why: str = ""
     occupied: bool = False
     newest: TaskView | None = None
+
+
+def plans_of_runs(view: ClusterView) -> dict[RunId, RunPlan]:
+    """Of all jobs; each job's runs in their order."""
+    plans: dict[RunId, RunPlan] = {}
+    for service in view.state.services.values():
+        if service.value.spec.job is not None:
+            stored = view.state.runs_of(service.value.id)
+            plans |= {run.value.id: plan_run(view, service, run, is_latest=run is stored[-1]) for run in stored}
+    return plans
 
 
 def plan_run(view: ClusterView, service: Versioned[Service], stored: Versioned[JobRun], is_latest: bool) -> RunPlan:

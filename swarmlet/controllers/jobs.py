@@ -9,8 +9,8 @@ the next look, which that change brings about.
 from dataclasses import dataclass, field
 
 from swarmlet.controllers.job_begin import begin
-from swarmlet.controllers.job_retention import clear_removed_jobs, expire_runs
-from swarmlet.controllers.job_runs import RunPlan, SlotOpening, open_slots, plan_run
+from swarmlet.controllers.job_retention import expire_runs
+from swarmlet.controllers.job_runs import RunPlan, SlotOpening, open_slots
 from swarmlet.controllers.membership import NodeRecord
 from swarmlet.controllers.node_views import request_of
 from swarmlet.controllers.preempting import Promises
@@ -39,20 +39,10 @@ class JobDecisions:
     problems: dict[ServiceId, ServiceProblem] = field(default_factory=dict)
 
 
-def plan_jobs(view: ClusterView, promises: Promises) -> JobDecisions:
-    decisions = JobDecisions()
-    jobs = [service for service in view.state.services.values() if service.value.spec.job is not None]
-    for service in sorted(jobs, key=lambda each: (-each.value.spec.priority, each.value.id)):
-        _plan_job(view, service, promises, decisions)
-        decisions.transactions += expire_runs(view, service.value.id)
-    decisions.transactions += clear_removed_jobs(view)
-    return decisions
-
-
-def _plan_job(view: ClusterView, service: Versioned[Service], promises: Promises, decisions: JobDecisions) -> None:
+def plan_job(view: ClusterView, service: Versioned[Service], promises: Promises, decisions: JobDecisions) -> None:
+    """Of one job: after all that is more important, so that it is known which of its tasks give way."""
     id_, messages = service.value.id, _Messages()
-    stored = view.state.runs_of(id_)
-    runs = [plan_run(view, service, run, is_latest=run is stored[-1]) for run in stored]
+    runs = [promises.runs[run.value.id] for run in view.state.runs_of(id_)]
     try:
         started = begin(view, service, runs)
     except BadSchedule as error:
@@ -71,6 +61,7 @@ def _plan_job(view: ClusterView, service: Versioned[Service], promises: Promises
             decisions.with_nodes.append(step)
         elif step is not None:
             decisions.transactions += pack([step], _describe(plan, len(created)))
+    decisions.transactions += expire_runs(view, id_)
     if messages.lines:
         decisions.problems[id_] = ServiceProblem(
             service=id_, message="; ".join(messages.lines), per_node=dict(messages.per_node)
@@ -107,6 +98,7 @@ def _place(view: ClusterView, plan: RunPlan, promises: Promises, messages: _Mess
     request = request_of(plan.service.id, plan.service.spec.template, plan.service.spec)
     ledger, created = promises.ledger, list[tuple[Task, NodeRecord]]()
     refused: dict[NodeId, str] = {}
+    promised = 0
     room = max(TASKS_PER_LOOK_MAX - len(plan.endings), 0)
     openings = plan.openings[:room]
     size_bytes = 0
@@ -121,10 +113,15 @@ def _place(view: ClusterView, plan: RunPlan, promises: Promises, messages: _Mess
                 if size_bytes > BYTES_MAX:
                     return created
             case Unplaceable(reasons):
+                if promises.promise(plan, request, opening.node):
+                    promised += 1
+                    continue
                 refused |= reasons
                 if opening.node is None:
                     break
-    if unplaced := len(openings) - len(created):
+    if promised:
+        messages.say(f"{promised} tasks of run {plan.run.number} wait until those that make room for them are gone")
+    if unplaced := len(openings) - len(created) - promised:
         messages.say(f"no node can take {unplaced} of {plan.run.completions} tasks of run {plan.run.number}")
         for node, reason in list(refused.items())[:NODES_SHOWN_MAX]:
             messages.per_node.setdefault(view.name_of(node), reason)
@@ -166,11 +163,11 @@ def _step(view: ClusterView, plan: RunPlan, created: list[tuple[Task, NodeRecord
         )
     if plan.run == plan.before.value and not endings:
         return None, False
-    compares = [Compare(plan.run.key, plan.before.revision), plan.service_compare]
+    compares = [Compare(plan.run.key, plan.before.revision), plan.compare]
     operations: list[Operation] = [put(plan.run.key, plan.run)]
     touched: list[NodeRecord] = []
     for each in endings:
-        compares.append(each.view.compare)
+        compares += (each.view.compare, *each.because)
         if each.view.on_lost_node:
             compares.append(each.view.node_compare)
             touched += [each.view.node] if each.view.node else []

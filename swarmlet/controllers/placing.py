@@ -1,8 +1,8 @@
 """Placing: the openings of all services are filled through the scheduler, one ledger for all of them.
 
-Rules: empty seats of all services come before anyone's rollout, those of the more important ones first; what finds no
-room may be promised some (see `preempting`). Every creation is guarded by the service it was read from, the node it
-goes to, and the absence of its key.
+Rules: empty seats of all services (and jobs) come before anyone's rollout, those of the more important ones first; what
+finds no room may be promised some (see `preempting`). Every creation is guarded by the service it was read from, the
+node it goes to, and the absence of its key.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,10 +32,6 @@ class Creation:
     task: Task
     step: Step
     node: NodeRecord
-
-
-def by_priority(plans: Mapping[ServiceId, ServicePlan]) -> list[ServicePlan]:
-    return sorted(plans.values(), key=lambda plan: (-plan.service.spec.priority, plan.service.id))
 
 
 def fill(view: ClusterView, plan: ServicePlan, promises: Promises, pods: PodPlaces, *, beside: bool) -> list[Creation]:

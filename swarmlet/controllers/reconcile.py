@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from swarmlet.controllers import relocation
 from swarmlet.controllers.autoscaling import scale_all
 from swarmlet.controllers.fates import Fate
-from swarmlet.controllers.holdings import capacity_of, holdings, plans_of
-from swarmlet.controllers.jobs import JobDecisions, plan_jobs
+from swarmlet.controllers.holdings import plans_of
+from swarmlet.controllers.job_retention import clear_removed_jobs
+from swarmlet.controllers.job_runs import plans_of_runs
+from swarmlet.controllers.jobs import JobDecisions, plan_job
 from swarmlet.controllers.membership import NodeRecord, node_records, unseen_until
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS, ControllerSettings, Outcome
-from swarmlet.controllers.placing import Creation, by_priority, describe, fill
+from swarmlet.controllers.placing import Creation, describe, fill
 from swarmlet.controllers.pod_places import PodPlaces
 from swarmlet.controllers.preempting import Promises
 from swarmlet.controllers.prerequisites import ends
@@ -32,8 +34,9 @@ from swarmlet.controllers.steps import Step, pack
 from swarmlet.controllers.view import ClusterView
 from swarmlet.model.exclusive import NO_LEASES, Leases
 from swarmlet.model.ids import NodeId, ServiceId
+from swarmlet.model.objects import Service
 from swarmlet.model.observed import ObservedState, ServiceProblem
-from swarmlet.model.state import ClusterState
+from swarmlet.model.state import ClusterState, Versioned
 from swarmlet.model.transaction import Compare, Transaction, put
 
 SURVIVORS_COMPARED_MAX = 1_000
@@ -104,19 +107,30 @@ def _problem(plan: ServicePlan) -> ServiceProblem:
 def _decide(view: ClusterView) -> tuple[list[_Decisions], JobDecisions]:
     plans = plans_of(view)
     creations: dict[ServiceId, list[Creation]] = {id_: [] for id_ in plans}
-    promises = Promises.of(view, plans, capacity_of(view, holdings(view, plans)))
+    promises = Promises.of(view, plans, plans_of_runs(view))
     pods = PodPlaces(view, plans, promises.ledger)
-    for plan in by_priority(plans):
-        creations[plan.service.id] += fill(view, plan, promises, pods, beside=False)
-    of_jobs = plan_jobs(view, promises)
-    for plan in by_priority(plans):
-        creations[plan.service.id] += fill(view, plan, promises, pods, beside=True)
+    of_jobs = JobDecisions()
+    by_priority = sorted(view.state.services.values(), key=_rank)
+    for service in by_priority:
+        if service.value.spec.job is not None:
+            plan_job(view, service, promises, of_jobs)
+        else:
+            id_ = service.value.id
+            creations[id_] += fill(view, plans[id_], promises, pods, beside=False)
+    of_jobs.transactions += clear_removed_jobs(view)
+    for id_ in (each.value.id for each in by_priority if each.value.id in plans):
+        creations[id_] += fill(view, plans[id_], promises, pods, beside=True)
     for id_, plan in plans.items():
         conclude(plan)
         expire(view, plan, {creation.key for creation in creations[id_]})
     living = [_Decisions(id_, list(plan.fates.values()), plan, creations[id_]) for id_, plan in plans.items()]
     removed = [_Decisions(id_, clear_removed(view, id_)) for id_ in sorted(set(view.tasks) - set(plans))]
     return living + removed, of_jobs
+
+
+def _rank(service: Versioned[Service]) -> tuple[int, bool, ServiceId]:
+    """The important first; among equals services before jobs, which can wait."""
+    return -service.value.spec.priority, service.value.spec.job is not None, service.value.id
 
 
 def _transactions(view: ClusterView, decisions: Iterable[_Decisions], of_jobs: JobDecisions) -> list[Transaction]:

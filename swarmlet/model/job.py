@@ -156,6 +156,7 @@ class TaskOutcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     LOST = "lost"
-    """Its node was lost or had to be left; it is tried again without counting as a failure."""
+    """Its node was lost or had to be left, or it gave way to a more important task; it is tried again, which counts as
+    no failure."""
     STOPPED = "stopped"
     """Its run ended before it did."""

@@ -6,6 +6,7 @@ told and publish statuses, one step at a time, when a test says so.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from swarmlet.controllers import Outcome, reconcile
 from swarmlet.controllers import stacks as stacks_controller
@@ -101,7 +102,7 @@ class FakeCluster:
     _index: int = 0
 
     @classmethod
-    def of(cls, *names: str, memory_mib: int = 4096) -> "FakeCluster":
+    def of(cls, *names: str, memory_mib: int = 4096) -> Self:
         cluster = cls()
         for name in names:
             cluster.add_node(name, memory_mib)

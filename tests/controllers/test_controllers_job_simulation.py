@@ -1,4 +1,5 @@
-"""A hostile life of a job: failures, lost nodes, interrupted and slow leaders, redeploys, cancelled and asked-for runs.
+"""A hostile life of a job: failures, lost nodes, interrupted and slow leaders, redeploys, cancelled and asked-for runs,
+and a more important service that comes and goes.
 
 Checked at every step: never more tasks at once than the parallelism, never a completion reached twice, no more of them
 than asked for, and a run that is over stays so. At the end, whatever happened, every run is over.
@@ -8,18 +9,22 @@ from collections import Counter
 from random import Random
 
 import hypothesis.strategies as st
+from controllers_builders import a_service, a_stack, a_template
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import initialize, invariant, rule
 from job_builders import WORK, JobCluster, a_job
 from leader_builders import SlowLeaders
 
-from swarmlet.controllers import job_commands
+from swarmlet.controllers import job_commands, stacks
 from swarmlet.controllers.job_errors import JobRefused
 from swarmlet.model.job import Concurrency, RunState, TaskOutcome
 from swarmlet.model.observed import Liveness
 
 NODES = ("n1", "n2", "n3")
 LOOKS_MAX = 6
+IMPORTANT = a_stack(
+    a_service(replicas=3, template=a_template(memory_mib=3500)).model_copy(update={"priority": 5}), name="vip"
+)
 
 
 class JobLife(SlowLeaders):
@@ -61,6 +66,19 @@ class JobLife(SlowLeaders):
         active = [run for run in self.cluster.runs() if run.state.is_active]
         if active:
             assert self.cluster.commit(job_commands.cancel(self.cluster.state, active[0].id, self.cluster.now))
+
+    @rule()
+    def an_important_service_comes(self) -> None:
+        """It leaves room for one of the job's tasks on each node."""
+        self.cluster.deploy(IMPORTANT)
+
+    @rule()
+    def the_important_service_goes(self) -> None:
+        self.remove_important()
+
+    def remove_important(self) -> None:
+        if IMPORTANT.name in self.cluster.state.stacks:
+            assert self.cluster.commit(stacks.remove(self.cluster.state, IMPORTANT.name))
 
     # Nodes
 
@@ -128,6 +146,7 @@ class JobLife(SlowLeaders):
         cluster = self.cluster
         for name in NODES:
             cluster.set_liveness(name, Liveness.ALIVE)
+        self.remove_important()
         cluster.deploy(a_job("1", memory_mib=500, **{**self.policy, "schedule": ""}))
         for _ in range(150):
             cluster.tick()

@@ -2,9 +2,12 @@
 
 import pytest
 from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template, put_keys
+from job_builders import WORK, JobCluster, a_job
 
-from swarmlet.model.ids import ServiceId
-from swarmlet.model.spec import Mode, ServiceSpec
+from swarmlet.controllers import stacks
+from swarmlet.model.ids import ServiceId, StackName
+from swarmlet.model.job import RunState, TaskOutcome
+from swarmlet.model.spec import Mode, ServiceSpec, StackSpec
 
 VIP = ServiceId("vip.app")
 OTHER = ServiceId("other.app")
@@ -142,3 +145,75 @@ def test_a_global_service_displaces_on_every_node(full: FakeCluster) -> None:
 
     assert {task.node for task in full.ready(VIP)} == {"n1", "n2", "n3"}
     assert len(full.ready()) == 3
+
+
+def important_job(memory_mib: int, priority: int, **policy: object) -> StackSpec:
+    stack = a_job(memory_mib=memory_mib, **policy)
+    work = stack.services["work"].model_copy(update={"priority": priority})
+    return stack.model_copy(update={"services": {"work": work}})
+
+
+def test_a_task_of_a_job_gives_way_and_its_run_goes_on_later_without_counting_a_failure() -> None:
+    cluster = JobCluster.of("n1", memory_mib=1000)
+    cluster.endless = True
+    cluster.deploy(a_job(memory_mib=400, completions=2, parallelism=2, retries=0))
+    cluster.settle()
+    assert len(cluster.alive_tasks()) == 2
+
+    cluster.deploy(a_stack(sized(600, priority=10), name="vip"))
+    outcome = cluster.settle()
+
+    (displaced,) = cluster.outcomes(TaskOutcome.LOST)
+    assert displaced.stop_reason == "displaced by vip.app, whose priority is 10"
+    assert len(cluster.ready(VIP)) == 1 and len(cluster.alive_tasks()) == 1
+    assert (cluster.run().state, cluster.run().lost, cluster.run().failed) == (RunState.RUNNING, 1, 0)
+    assert outcome.problems[WORK].message.startswith("no node can take 1 of 2 tasks of run 1")
+
+    cluster.commit(stacks.remove(cluster.state, StackName("vip")))
+    cluster.endless = False
+    assert cluster.until_over().state is RunState.SUCCEEDED
+
+
+def test_an_important_job_displaces_a_service_until_it_is_over() -> None:
+    cluster = JobCluster.of("n1", memory_mib=1000)
+    cluster.deploy(a_stack(sized(400, replicas=2), name="app"))
+    cluster.settle()
+    served = ServiceId("app.app")
+
+    cluster.deploy(important_job(500, priority=3))
+    cluster.tick()
+    cluster.tick()
+    displaced = [task for task in cluster.tasks(served) if task.stop_reason]
+    assert [task.stop_reason for task in displaced] == ["displaced by web.work, whose priority is 3"]
+
+    assert cluster.until_over().state is RunState.SUCCEEDED
+    cluster.settle()
+    assert len(cluster.ready(served)) == 2
+
+
+def test_jobs_of_equal_priority_leave_each_other_alone() -> None:
+    cluster = JobCluster.of("n1", memory_mib=1000)
+    cluster.endless = True
+    cluster.deploy(important_job(600, priority=3, completions=2, parallelism=2))
+
+    outcome = cluster.settle()
+
+    assert len(cluster.alive_tasks()) == 1
+    assert cluster.run().lost == 0
+    assert outcome.problems[WORK].message.startswith("no node can take 1 of 2 tasks of run 1")
+
+
+def test_tasks_of_a_removed_job_are_displaced_by_nobody() -> None:
+    """They are told to stop anyhow; until they are gone their room is waited for."""
+    cluster = JobCluster.of("n1", memory_mib=1000)
+    cluster.endless = True
+    cluster.deploy(a_job(memory_mib=600))
+    cluster.deploy(a_stack(sized(100), name="other"))
+    cluster.settle()
+
+    cluster.commit(stacks.remove(cluster.state, StackName("web")))
+    cluster.deploy(a_stack(sized(600, priority=10), name="vip"))
+    cluster.settle()
+
+    assert cluster.tasks(WORK) == []
+    assert len(cluster.ready(VIP)) == len(cluster.ready(OTHER)) == 1
