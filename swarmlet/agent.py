@@ -48,7 +48,7 @@ from swarmlet.model.objects import Task
 from swarmlet.model.observed import Address, Liveness, NodeFacts
 from swarmlet.model.spec import Resources
 from swarmlet.node.loop import NodeLoop
-from swarmlet.node.stock_loop import Stock, StockLoop
+from swarmlet.node.stock_loop import StockKeys, StockLoop
 from swarmlet.node.usage_loop import UsageLoop
 from swarmlet.node.watchdog import Watchdog
 from swarmlet.raft import RaftSettings
@@ -193,8 +193,8 @@ class Agent:
         self.node_loop = NodeLoop(
             self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
         )
-        self._stock: Stock = ((), ())
-        self.stock = StockLoop(runtime, self.node_loop.statuses, self._take_stock)
+        self._stock: StockKeys = ((), ())
+        self.stock = StockLoop(runtime, lambda: self.node_loop.changes, self._take_stock)
         self.usage = UsageLoop(
             runtime,
             self.node_loop.statuses,
@@ -337,7 +337,7 @@ class Agent:
                 await wait_at_most(changed, 1.0)
         self._publish_facts()
 
-    def _take_stock(self, stock: Stock) -> None:
+    def _take_stock(self, stock: StockKeys) -> None:
         self._stock = stock
         self._publish_facts()
 

@@ -60,6 +60,8 @@ class NodeLoop:
         self._statuses: dict[TaskId, TaskStatus] = {}
         self._leases: dict[TaskId, float] = {}
         self._around: Surroundings | None = None
+        self.changes = 0
+        """How often a task here has come to another phase or health."""
 
     def desired(self, tasks: Sequence[Task]) -> None:
         """All tasks assigned to this node, as the cluster now wants them. Returns at once."""
@@ -216,6 +218,7 @@ class NodeLoop:
             status = status.model_copy(update={"changed_at": changed_at})
             self._statuses[task_id] = status
             if changed:
+                self.changes += 1
                 log.info(
                     "task_status",
                     task=task_id,

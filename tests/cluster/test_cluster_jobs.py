@@ -141,6 +141,26 @@ def test_a_schedule_runs_each_moment_once_through_a_change_of_the_leader(three_h
     assert len(moments) + job["missed"] + job["skipped"] >= spanned, "what was not run is stated"
 
 
+@pytest.mark.parametrize(
+    ("policy", "states"), [("replace", {"cancelled", "running"}), ("allow", {"running"}), ("forbid", {"running"})]
+)
+def test_a_moment_that_comes_while_a_run_is_not_over(
+    three_hosts: Cluster, tmp_path: Path, policy: str, states: set[str]
+) -> None:
+    agent = three_hosts.agents[1]
+    job = {"schedule": "*/5 * * * * *", "concurrency": policy}
+    deploy(agent, tmp_path, "trap 'exit 0' TERM; while :; do sleep 0.2; done", job)
+
+    def shown() -> bool:
+        runs, found = the_job(agent)["runs"], the_job(agent)
+        two = len(runs) >= 2 or policy == "forbid"
+        return two and found["skipped"] >= (policy == "forbid") and {run["state"] for run in runs} == states
+
+    eventually(f"what {policy} says", shown, 40)
+    running = len(containers(three_hosts))
+    assert running >= 2 if policy == "allow" else running <= 1
+
+
 def test_a_run_ends_although_its_leaders_host_is_lost(three_hosts: Cluster, tmp_path: Path) -> None:
     leader = three_hosts.leader()
     other = next(agent for agent in three_hosts.agents if agent is not leader)

@@ -79,6 +79,68 @@ def test_a_drained_node_empties_without_one_failed_request(hello: Cluster) -> No
     hello.wait_converged("hello")
 
 
+PINNED = """\
+services:
+  app:
+    image: swarmlet-demo:latest
+    pull_policy: never
+    command: [counter]
+    deploy: {{placement: {{constraints: [node.hostname=={node}]}}}}
+"""
+ONE_BY_ONE = """\
+services:
+  app:
+    image: swarmlet-demo:latest
+    pull_policy: never
+    command: [counter]
+    deploy: {replicas: 3, update_config: {order: stop-first}}
+    x-swarmlet: {max_unavailable: 1}
+"""
+
+
+def test_what_cant_leave_is_stopped_at_the_drains_deadline(hello: Cluster, tmp_path: Path) -> None:
+    asked, drained = hello.agents[0], hello.agents[2]
+    compose = tmp_path / "compose.yaml"
+    compose.write_text(PINNED.format(node=drained.name))
+    asked.cli("deploy", "pinned", str(compose))
+
+    shown = asked.cli("node", "drain", drained.name, "--deadline", "6s")
+
+    assert "pinned.app 1 (the relocation waits: no room for new tasks beside the old ones)" in shown.stdout
+    assert f"{drained.name}: drained after" in shown.stdout
+    assert hello.tasks("pinned.app") == []
+    problem = asked.get("/v1/services/pinned.app")["problem"]
+    assert problem.startswith("no node can take 1 of 1 tasks")
+
+    asked.cli("node", "uncordon", drained.name)
+    hello.wait_converged("pinned")
+    asked.cli("remove", "pinned")
+
+
+def test_a_drain_keeps_within_the_disruption_budget(hello: Cluster, tmp_path: Path) -> None:
+    asked, drained, other = hello.agents
+    compose = tmp_path / "compose.yaml"
+    compose.write_text(ONE_BY_ONE)
+    for each in (asked, other):
+        asked.cli("node", "cordon", each.name)
+    asked.cli("deploy", "budget", str(compose))
+    for each in (asked, other):
+        asked.cli("node", "uncordon", each.name)
+    assert len(on(hello, drained, "budget.app")) == 3
+    ready: list[int] = []
+
+    asked.cli("node", "drain", drained.name, "--detach")
+
+    def left() -> bool:
+        tasks = [task for task in hello.tasks("budget.app") if task["ready"]]
+        ready.append(len(tasks))
+        return len(tasks) == 3 and drained.name not in {task["node"] for task in tasks}
+
+    eventually("all three have left", left, 60)
+    assert min(ready) == 2, "one after the other"
+    asked.cli("remove", "budget")
+
+
 def test_a_cordoned_node_gets_nothing_new_and_keeps_what_it_has(hello: Cluster) -> None:
     asked, cordoned = hello.agents[0], hello.agents[2]
     before = {task["id"] for task in on(hello, cordoned)}

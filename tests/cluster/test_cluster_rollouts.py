@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,33 @@ def test_a_canary_holds_at_its_step_until_it_is_resumed_and_is_gone_back_from(
     assert "back to revision 1" in said
     assert roll.versions() == {"1"}
     assert "healthy" in agent.cli("history", "roll").stdout
+
+
+def test_a_rollout_is_paused_goes_on_and_is_taken_back(three_hosts: Cluster, tmp_path: Path) -> None:
+    pace = "update_config: {order: start-first, parallelism: 1, delay: 2s, failure_action: rollback}"
+    roll = Roll(three_hosts, tmp_path, replicas=6, deploy=pace)
+    agent, other, _ = three_hosts.agents
+    roll.deploy("1")
+    roll.deploy("2", SERVE, "--detach")
+    eventually("it has begun", lambda: 0 < roll.service()["outdated"] < 6, 30)
+
+    agent.cli("rollout", "pause", WEB)
+    eventually("who was on the way is there", lambda: all(task["ready"] for task in three_hosts.tasks(WEB)), 30)
+    held = {task["id"] for task in three_hosts.tasks(WEB)}
+    shown = other.cli("rollout", "status", WEB).stdout
+    assert "paused" in shown, shown
+    paused_at = time.monotonic()
+    while time.monotonic() < paused_at + 5:
+        assert {task["id"] for task in three_hosts.tasks(WEB)} == held, "longer than two turns: nothing moves"
+        roll.versions(6)
+
+    other.cli("rollout", "resume", WEB)
+    eventually("it goes on", lambda: {task["id"] for task in three_hosts.tasks(WEB)} != held, 30)
+    agent.cli("rollout", "abort", WEB)
+    three_hosts.wait_converged("roll", 60)
+
+    assert roll.versions() == {"1"}
+    assert roll.outcomes() == ["healthy", "aborted", "healthy"]
 
 
 def test_blue_green_switches_all_traffic_at_once(three_hosts: Cluster, tmp_path: Path) -> None:

@@ -127,6 +127,19 @@ async def test_an_assigned_task_runs_with_its_environment() -> None:
         assert (T1, status) in node.published
 
 
+async def test_what_happens_to_tasks_is_counted() -> None:
+    async with a_node() as node:
+        assert node.loop.changes == 0
+        node.loop.desired([a_task()])
+        await node.until_phase(Phase.RUNNING)
+        running = node.loop.changes
+
+        node.loop.desired([stopped(a_task())])
+        await node.until_phase(Phase.STOPPED)
+
+        assert 0 < running < node.loop.changes
+
+
 async def test_endpoints_are_published_once_the_port_answers_and_withdrawn_before_the_stop() -> None:
     async with a_listener() as endpoint, a_node(drain_s=0.05) as node:
         node.runtime.endpoints[T1] = (endpoint,)

@@ -1,9 +1,7 @@
-"""What a node has already is looked up when its tasks changed, and told when it differs."""
+"""What a node has already is looked up when something happened to its tasks, and told when it differs."""
 
-from swarmlet.model.ids import RevisionHash, ServiceId, TaskId
-from swarmlet.model.observed import Phase, TaskStatus
 from swarmlet.model.stock import KEYS_MAX, bounded, image_key, volume_key
-from swarmlet.node.stock_loop import SLOW_S, Stock, StockLoop
+from swarmlet.node.stock_loop import SLOW_S, StockKeys, StockLoop
 from swarmlet.runtime.fake import FakeRuntime
 
 
@@ -11,14 +9,9 @@ class Node:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.runtime = FakeRuntime()
-        self.tasks: dict[TaskId, TaskStatus] = {}
-        self.told: list[Stock] = []
-        self.loop = StockLoop(self.runtime, lambda: self.tasks, self.told.append, lambda: self.now)
-
-    def gets_a_task(self, name: str) -> None:
-        self.tasks[TaskId(name)] = TaskStatus(
-            task=TaskId(name), service=ServiceId("web.app"), revision=RevisionHash("1"), phase=Phase.RUNNING
-        )
+        self.changes = 0
+        self.told: list[StockKeys] = []
+        self.loop = StockLoop(self.runtime, lambda: self.changes, self.told.append, lambda: self.now)
 
     @property
     def asked(self) -> int:
@@ -30,7 +23,7 @@ async def test_what_is_there_is_told_once() -> None:
     node.runtime.images, node.runtime.volumes = {"web:1"}, {"shop_data"}
 
     await node.loop.look()
-    node.gets_a_task("t1")
+    node.changes += 1
     await node.loop.look()
 
     assert node.told == [((image_key("web:1"),), (volume_key("shop_data"),))]
