@@ -191,7 +191,12 @@ class Agent:
         self.state_guard = StateGuard(self.consensus, self.membership, self.network)
         self.deaths = DeathQuorum(self.consensus, self.membership, self.network)
         self.node_loop = NodeLoop(
-            self.node_id, config.name, runtime, self.membership.publish_task, drain_s=config.proxy.drain_s
+            self.node_id,
+            config.name,
+            runtime,
+            self.membership.publish_task,
+            drain_s=config.proxy.drain_s,
+            devices=config.resources.named_devices,
         )
         self._stock: StockKeys = ((), ())
         self.stock = StockLoop(runtime, lambda: self.node_loop.changes, self._take_stock)
@@ -353,7 +358,7 @@ class Agent:
                 memory_bytes=self._offered.memory_bytes,
                 labels=config.labels,
                 zone=config.zone,
-                devices=config.resources.devices,
+                devices=config.resources.device_counts,
                 images=self._stock[0],
                 volumes=self._stock[1],
                 bootstrap_expect=0 if self.consensus.formed else config.bootstrap_expect,

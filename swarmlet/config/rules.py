@@ -4,6 +4,7 @@ Each rule looks at a whole configuration and returns the key to change and what 
 """
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,14 @@ def _one_way_to_start(config: "Config") -> Broken | None:
             "excludes join: bootstrap starts a new cluster, join looks for one that others started; remove join on the "
             "first node and bootstrap on all others, or set bootstrap_expect on all"
         )
+    return None
+
+
+def _devices_are_of_one_kind(config: "Config") -> Broken | None:
+    names = Counter(name for has in config.resources.named_devices.values() for name in has)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        return "resources.devices", f"has {twice[0]} in two kinds: two tasks would get it, name it in one of them"
     return None
 
 
@@ -113,6 +122,7 @@ def _elections_are_rare(config: "Config") -> Broken | None:
 RULES: tuple[Callable[["Config"], Broken | None], ...] = (
     _one_way_to_start,
     _joins_others,
+    _devices_are_of_one_kind,
     _reachable_by_others,
     _peers_need_a_key,
     _api_needs_a_token,

@@ -20,6 +20,7 @@ from swarmlet.config.rules import first_broken_rule
 from swarmlet.config.values import (
     API_PORT,
     ApiAddress,
+    Devices,
     DurationS,
     FilePath,
     IpAddress,
@@ -41,7 +42,6 @@ LABELS_MAX = 100
 DEVICE_KINDS_MAX = 32
 
 DeviceKind = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?$")]
-DeviceCount = Annotated[int, Field(ge=0, le=10_000)]
 
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
@@ -216,13 +216,22 @@ class OfferedResources(Section):
         description="Memory, as bytes or with a unit. Not given: all that the runtime reports.",
         examples=["6GiB"],
     )
-    devices: dict[DeviceKind, DeviceCount] = Field(
+    devices: dict[DeviceKind, Devices] = Field(
         default_factory=dict,
         max_length=DEVICE_KINDS_MAX,
         description="What it has in pieces, by kind: GPUs and whatever else services reserve (`reservations.devices`, "
-        "`generic_resources`). They are counted; a task gets at them by its `devices`.",
-        examples=[{"gpu": 2}],
+        "`generic_resources`). A list of names, paths or CDI names: each task gets its own of them. A number: they are "
+        "counted, and a task gets at them by its `devices`.",
+        examples=[{"gpu": ["nvidia.com/gpu=0", "nvidia.com/gpu=1"], "licence": 3}],
     )
+
+    @property
+    def device_counts(self) -> dict[str, int]:
+        return {kind: len(has) if isinstance(has, tuple) else has for kind, has in self.devices.items()}
+
+    @property
+    def named_devices(self) -> dict[str, tuple[str, ...]]:
+        return {kind: has for kind, has in self.devices.items() if isinstance(has, tuple)}
 
 
 class LogSettings(Section):

@@ -13,11 +13,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo
 
 from swarmlet.model.compose.quantities import BadQuantity, duration_s
+from swarmlet.model.container import CDI_NAME_PATTERN
 from swarmlet.model.ids import NAME_PATTERN
 from swarmlet.model.observed import Address
 
 API_PORT = 8420
 PEER_PORT = 8421
+DEVICES_MAX = 10_000
 SIZE_UNITS_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 
 
@@ -68,6 +70,24 @@ def parse_size(value: object) -> int:
     return int(float(found[1]) * SIZE_UNITS_BYTES[found[2]])
 
 
+def parse_devices(value: object) -> int | tuple[str, ...]:
+    """How many, or each by its name: an absolute path, or a CDI name."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= DEVICES_MAX:
+        return value
+    if isinstance(value, list | tuple) and len(value) <= DEVICES_MAX and all(map(_is_device, value)):
+        if len(set(value)) < len(value):
+            raise ValueError("names one device twice")
+        return tuple(value)
+    raise ValueError(
+        f"must be how many there are, 0 to {DEVICES_MAX}, or a list of their names: paths like "
+        '"/dev/ttyUSB0" or CDI names like "nvidia.com/gpu=0"'
+    )
+
+
+def _is_device(name: object) -> bool:
+    return isinstance(name, str) and re.fullmatch(r"/[^,:\s]+|" + CDI_NAME_PATTERN, name) is not None
+
+
 def parse_duration(value: object) -> object:
     """Seconds, or a duration as in Compose: "90s", "1m30s", "500ms"."""
     if not isinstance(value, str):
@@ -113,6 +133,7 @@ PeerAddress = Annotated[Address, PlainValidator(lambda value: parse_address(valu
 ApiAddress = Annotated[Address, PlainValidator(lambda value: parse_address(value, API_PORT))]
 IpAddress = Annotated[str, AfterValidator(_ip_only)]
 DurationS = Annotated[float, BeforeValidator(parse_duration)]
+Devices = Annotated[int | tuple[str, ...], PlainValidator(parse_devices)]
 SizeBytes = Annotated[int, BeforeValidator(parse_size)]
 FilePath = Annotated[Path, PlainValidator(parse_path)]
 SocketPath = Annotated[Path | None, PlainValidator(parse_socket)]

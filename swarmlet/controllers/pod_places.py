@@ -21,7 +21,7 @@ from swarmlet.controllers.view import ClusterView, TaskView
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import Service
 from swarmlet.model.placement import Placement
-from swarmlet.model.spec import Mode, Resources
+from swarmlet.model.spec import Mode, Resources, total_devices
 from swarmlet.model.transaction import Compare
 from swarmlet.scheduler import ClusterCapacity, Placed, PlacementRequest, Unplaceable
 
@@ -105,12 +105,12 @@ def together(own: PlacementRequest, members: Iterable[Service]) -> PlacementRequ
 
 
 def _sum(wanted: Iterable[Resources]) -> Resources:
-    cpus, memory_bytes, devices = 0.0, 0, dict[str, int]()
-    for each in wanted:
-        cpus, memory_bytes = cpus + each.cpus, memory_bytes + each.memory_bytes
-        for kind, count in each.devices.items():
-            devices[kind] = devices.get(kind, 0) + count
-    return Resources(cpus=cpus, memory_bytes=memory_bytes, devices=devices)
+    wanted = list(wanted)
+    return Resources(
+        cpus=sum(each.cpus for each in wanted),
+        memory_bytes=sum(each.memory_bytes for each in wanted),
+        devices=total_devices(each.devices for each in wanted),
+    )
 
 
 def _all_of(own: Placement, placements: Iterable[Placement]) -> Placement:

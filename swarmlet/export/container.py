@@ -5,7 +5,7 @@ from swarmlet.export.probes import probes_of
 from swarmlet.export.quantities import cpus, size
 from swarmlet.export.security import container_security
 from swarmlet.model.container import Logging, PullPolicy
-from swarmlet.model.spec import Resources, TaskTemplate
+from swarmlet.model.spec import ALL_DEVICES, Resources, TaskTemplate
 
 GPU = "gpu"
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -56,7 +56,11 @@ def _resources(template: TaskTemplate, notes: ServiceNotes) -> Document:
     limits, requests = _amounts(template.limits), _amounts(template.reservations)
     for kind, count in template.reservations.devices.items():
         resource = GPU_RESOURCE if kind == GPU else kind if "/" in kind else f"swarmlet/{kind}"
-        limits[resource] = str(count)
+        if count == ALL_DEVICES:
+            notes.add(
+                "deploy.resources.reservations.devices", f"all of a node's {kind} can't be asked for: 1 is written"
+            )
+        limits[resource] = "1" if count == ALL_DEVICES else str(count)
         notes.add("deploy.resources.reservations.devices", f"{kind} is {resource}, which needs its device plugin")
     notes.add_if(
         template.limits.pids, "deploy.resources.limits.pids", "is a setting of the kubelet, for all pods alike"

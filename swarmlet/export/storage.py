@@ -44,6 +44,9 @@ def storage_of(spec: ServiceSpec, names: ServiceNames, reveal: bool, notes: Serv
         if files:
             _files(storage, names, files, kind, reveal or not is_secret, notes)
     for at, device in enumerate(template.options.devices):
+        if device.is_cdi:
+            notes.add("devices", f"{device.source} is left out: a device plugin gives it, by a reservation")
+            continue
         name = f"device-{at}"
         storage.add({"name": name, "hostPath": {"path": device.source}}, {"name": name, "mountPath": device.target})
         notes.add("devices", f"{device.source} is mounted, which opens it only with `privileged` or a device plugin")

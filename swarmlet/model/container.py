@@ -46,11 +46,20 @@ class Ulimit(Frozen):
     hard: int = Field(ge=UNLIMITED)
 
 
+CDI_NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*=[A-Za-z0-9][A-Za-z0-9_.:-]*"
+"""`VENDOR/CLASS=NAME`, as the Container Device Interface has it."""
+
+
 class Device(Frozen):
     source: str
-    """Path on the node."""
+    """Path on the node, or the name that its CDI specification has for it."""
     target: str
     permissions: str = "rwm"
+
+    @property
+    def is_cdi(self) -> bool:
+        """A name says all, then: nothing of the rest counts."""
+        return not self.source.startswith("/")
 
 
 class FileMount(Frozen):

@@ -6,6 +6,7 @@ them. Times are seconds, sizes are bytes.
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -118,6 +119,10 @@ class RestartPolicy(Frozen):
     """0 means without end. Counted since the task was last healthy for long enough."""
 
 
+ALL_DEVICES = -1
+"""Of a kind, instead of a number: all that a node has, at least one, and nobody else any."""
+
+
 class Resources(Frozen):
     """0 means unset: no limit, or nothing reserved."""
 
@@ -125,7 +130,18 @@ class Resources(Frozen):
     memory_bytes: int = Field(default=0, ge=0)
     pids: int = Field(default=0, ge=0)
     devices: dict[str, int] = Field(default_factory=dict)
-    """Of reservations and of what nodes have: GPUs and whatever else is counted in pieces, by kind."""
+    """Of reservations and of what nodes have: GPUs and whatever else is counted in pieces, by kind. A reservation may
+    be `ALL_DEVICES`."""
+
+
+def total_devices(wanted: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """All reservations together, by kind. Who wants all of a kind leaves none for others."""
+    total: dict[str, int] = {}
+    for devices in wanted:
+        for kind, count in devices.items():
+            before = total.get(kind, 0)
+            total[kind] = ALL_DEVICES if ALL_DEVICES in (before, count) else before + count
+    return total
 
 
 class TaskTemplate(Frozen):

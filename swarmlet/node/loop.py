@@ -19,6 +19,7 @@ import structlog
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.objects import Task
 from swarmlet.model.observed import Health, Phase, TaskStatus
+from swarmlet.node.devices import Devices, Offered
 from swarmlet.node.errors import NoContainerYet, UnknownTask
 from swarmlet.node.images import Images
 from swarmlet.node.inventory import Inventory, Listing
@@ -30,6 +31,7 @@ from swarmlet.runtime.interface import ContainerEvent, ContainerRuntimeError, Ev
 log = structlog.get_logger()
 
 DEFAULTS = NodeSettings()
+NO_DEVICES: Offered = MappingProxyType({})
 
 
 class NodeLoop:
@@ -43,6 +45,7 @@ class NodeLoop:
         wall: Callable[[], float] = time.time,
         drain_s: float = 1.0,
         settings: NodeSettings = DEFAULTS,
+        devices: Offered = NO_DEVICES,
     ) -> None:
         self._node_id = node_id
         self._node_name = node_name
@@ -52,6 +55,7 @@ class NodeLoop:
         self._wall = wall
         self._drain_s = drain_s
         self._settings = settings
+        self._devices = devices
         self._desired: dict[TaskId, Task] | None = None
         self._desired_changed = asyncio.Event()
         self._look_wanted = asyncio.Event()
@@ -101,6 +105,7 @@ class NodeLoop:
                     runtime=self._runtime,
                     inventory=inventory,
                     images=images,
+                    devices=Devices(self._devices, self._runtime, inventory, self.statuses),
                     settings=self._settings,
                     clock=self._clock,
                     group=group,

@@ -15,6 +15,7 @@ import structlog
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.objects import Task
 from swarmlet.model.observed import TaskStatus
+from swarmlet.node.devices import Devices
 from swarmlet.node.images import Images
 from swarmlet.node.inventory import Inventory
 from swarmlet.node.probes import run_probe
@@ -66,6 +67,7 @@ class Surroundings:
     runtime: Runtime
     inventory: Inventory
     images: Images
+    devices: Devices
     settings: NodeSettings
     clock: Callable[[], float]
     group: asyncio.TaskGroup
@@ -179,7 +181,7 @@ class TaskRunner:
                 await self._around.images.ensure(operation.image, operation.policy)
                 return ImageReady()
             case Create():
-                return Created(await runtime.create(self._spec(operation.task)))
+                return Created(await self._around.devices.create(self._spec(operation.task)))
             case Start():
                 await runtime.start(operation.container)
                 return StartReturned()

@@ -173,7 +173,9 @@ class FakeRuntime:
         container_id = ContainerId(f"fake-{next(self._numbers)}")
         if spec.pod:
             self.pods.setdefault(spec.pod, next(self._pod_numbers))
-        seen = Container(container_id, spec.task, ContainerState.CREATED, None, None, (), spec.template.image)
+        seen = Container(
+            container_id, spec.task, ContainerState.CREATED, None, None, (), spec.template.image, spec.devices
+        )
         self.containers[container_id] = FakeContainer(spec, identity_labels(self.cluster, self.node_id, spec), seen)
         self._wake()
         return container_id

@@ -27,6 +27,7 @@ CLUSTER_LABEL = "io.swarmlet.cluster"
 NODE_LABEL = "io.swarmlet.node"
 TASK_LABEL = "io.swarmlet.task"
 SERVICE_LABEL = "io.swarmlet.service"
+DEVICES_LABEL = "io.swarmlet.devices"
 
 LOG_BYTES_MAX = 10 * 1024 * 1024
 """What a container's logs may take on disk before the oldest part is dropped."""
@@ -67,6 +68,9 @@ class ContainerSpec:
     """Added to the template's, and stronger."""
     pod: str = ""
     """Containers of one pod share one network, where the runtime gives containers networks of their own."""
+    devices: tuple[str, ...] = ()
+    """What it is given of the node's devices, as the same path inside, beside those of its template: paths, or CDI
+    names. Programs that share their host's devices anyhow are given nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Container:
     endpoints: tuple[Endpoint, ...]
     """One for each target port of its template, in their order, while it runs; empty otherwise."""
     image: str
+    devices: tuple[str, ...] = ()
+    """What its spec named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +231,7 @@ class Runtime(Protocol):
 
 
 def identity_labels(cluster: str, node: NodeId, spec: ContainerSpec) -> dict[str, str]:
-    """All labels of a container: the template's, the spec's, and the four by which the node knows its own."""
+    """All labels of a container: the template's, the spec's, and those by which the node knows its own."""
     return {
         **spec.template.labels,
         **spec.labels,
@@ -233,7 +239,13 @@ def identity_labels(cluster: str, node: NodeId, spec: ContainerSpec) -> dict[str
         NODE_LABEL: node,
         TASK_LABEL: spec.task,
         SERVICE_LABEL: spec.service,
+        **({DEVICES_LABEL: ",".join(spec.devices)} if spec.devices else {}),
     }
+
+
+def devices_in(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """What a container with these labels was given."""
+    return tuple(name for name in labels.get(DEVICES_LABEL, "").split(",") if name)
 
 
 def target_ports(template: TaskTemplate) -> tuple[int, ...]:

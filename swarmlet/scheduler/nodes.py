@@ -12,7 +12,7 @@ from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import NodeStatus
 from swarmlet.model.observed import Liveness
 from swarmlet.model.placement import ARCHITECTURE, HOSTNAME, LABEL_PREFIX, NODE_ID, OS, ROLE, Placement, Taint
-from swarmlet.model.spec import Resources
+from swarmlet.model.spec import ALL_DEVICES, Resources
 
 NOTHING_RESERVED = Resources()
 ANYWHERE = Placement()
@@ -78,8 +78,12 @@ class NodeView:
     def free_memory_bytes(self) -> int:
         return self.capacity.memory_bytes - self.reserved_memory_bytes if self.capacity else 0
 
+    def devices(self, kind: str) -> int:
+        """How many it has, whoever has reserved them."""
+        return self.capacity.devices.get(kind, 0) if self.capacity else 0
+
     def free_devices(self, kind: str) -> int:
-        return self.capacity.devices.get(kind, 0) - self.reserved_devices.get(kind, 0) if self.capacity else 0
+        return self.devices(kind) - self.reserved_devices.get(kind, 0)
 
     def attribute(self, name: str) -> str:
         """Empty where the node has nothing to say there."""
@@ -103,7 +107,8 @@ class NodeView:
         self.reserved_memory_bytes += count * reserved.memory_bytes
         self.tasks += count
         for kind, wanted in reserved.devices.items():
-            self.reserved_devices[kind] = self.reserved_devices.get(kind, 0) + count * wanted
+            number = self.devices(kind) if wanted == ALL_DEVICES else wanted
+            self.reserved_devices[kind] = self.reserved_devices.get(kind, 0) + count * number
         for port in request.host_ports:
             self.host_ports[port] = self.host_ports.get(port, 0) + count
         if not leaving:

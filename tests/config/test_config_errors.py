@@ -55,6 +55,14 @@ def test_a_missing_key_says_what_it_is_for_and_how_to_write_it() -> None:
         ("[raft]\nheartbeat_s = 0", "raft.heartbeat_s", "must be greater than 0"),
         ("[raft]\nheartbeat_s = nan", "raft.heartbeat_s", "must be"),
         ('[raft]\nheartbeat_s = "0.1"', "raft.heartbeat_s", "must be a number"),
+        ("[resources]\ndevices = { gpu = -1 }", "resources.devices.gpu", "must be how many there are, 0 to 10000, or"),
+        ('[resources]\ndevices = { gpu = ["gpu0"] }', "resources.devices.gpu", 'CDI names like "nvidia.com/gpu=0"'),
+        ('[resources]\ndevices = { gpu = ["/dev/a", "/dev/a"] }', "resources.devices.gpu", "names one device twice"),
+        (
+            '[resources]\ndevices = { gpu = ["/dev/a"], tpu = ["/dev/a"] }',
+            "resources.devices",
+            "has /dev/a in two kinds: two tasks would get it",
+        ),
         ('[resources]\nmemory = "lots"', "resources.memory", "must be a number of bytes, or a size"),
         ('[proxy]\nlisten_address = "eth0"', "proxy.listen_address", "must be an IP address without a port"),
         (

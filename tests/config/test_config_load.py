@@ -115,3 +115,10 @@ def test_the_configs_that_come_with_the_project_load() -> None:
         assert set(node.join) == {other.address for other in nodes} - {node.address}
         assert node.key_file == nodes[0].key_file
     assert len({node.data_dir for node in nodes}) == 3
+
+
+def test_devices_are_counted_also_where_they_have_names() -> None:
+    config = a_config('[resources]\ndevices = { gpu = ["vendor.com/gpu=0", "/dev/dri/1"], licence = 3, none = [] }\n')
+
+    assert config.resources.device_counts == {"gpu": 2, "licence": 3, "none": 0}
+    assert config.resources.named_devices == {"gpu": ("vendor.com/gpu=0", "/dev/dri/1"), "none": ()}

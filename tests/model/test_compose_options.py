@@ -17,6 +17,7 @@ from swarmlet.model.container import (
 )
 
 NULL = Device(source="/dev/null", target="/dev/null")
+CDI = Device(source="vendor.com/class=one", target="vendor.com/class=one")
 READ = [
     # (keys of the service, the option, its value)
     ("init: true", "init", True),
@@ -43,6 +44,8 @@ READ = [
     ("devices: [/dev/null]", "devices", (NULL,)),
     ("devices: ['/dev/null:r']", "devices", (NULL.model_copy(update={"permissions": "r"}),)),
     ("devices: ['/dev/null:/dev/x:rw']", "devices", (Device(source="/dev/null", target="/dev/x", permissions="rw"),)),
+    ("devices: [vendor.com/class=one]", "devices", (CDI,)),
+    ("devices: [{source: vendor.com/class=one}]", "devices", (CDI,)),
     ("devices: [{source: /dev/null, permissions: m}]", "devices", (NULL.model_copy(update={"permissions": "m"}),)),
     ("group_add: [mail, 1000]", "group_add", ("mail", "1000")),
     ("privileged: true", "privileged", True),

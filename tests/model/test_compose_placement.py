@@ -1,5 +1,6 @@
 """What a file says of where tasks may run, as the scheduler reads it."""
 
+import pytest
 from compose_builders import parse
 
 from swarmlet.model.placement import (
@@ -11,6 +12,7 @@ from swarmlet.model.placement import (
     TaintEffect,
     Toleration,
 )
+from swarmlet.model.spec import ALL_DEVICES
 
 FILE = """
 services:
@@ -76,3 +78,23 @@ def test_where_tasks_may_run_is_no_part_of_how_they_run() -> None:
     with_placement, without = parse(FILE), parse(FILE.replace("node.labels.disk==ssd", "node.labels.disk==hdd"))
 
     assert with_placement.spec.services["web"].template == without.spec.services["web"].template
+
+
+def _reserved(*devices: str) -> str:
+    return f"deploy: {{resources: {{reservations: {{devices: [{', '.join(devices)}]}}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "devices"),
+    [
+        ("gpus: all", {"gpu": ALL_DEVICES}),
+        ("gpus: [{driver: nvidia}]", {"gpu": ALL_DEVICES}),
+        (_reserved("{capabilities: [gpu]}"), {"gpu": ALL_DEVICES}),
+        (_reserved("{capabilities: [gpu], count: all}", "{capabilities: [gpu], count: 1}"), {"gpu": ALL_DEVICES}),
+        (_reserved("{capabilities: [gpu], count: 2}", "{capabilities: [gpu], count: 1}"), {"gpu": 3}),
+    ],
+)
+def test_all_devices_are_what_no_number_means(keys: str, devices: dict[str, int]) -> None:
+    web = parse(f"services:\n  web:\n    image: x\n    {keys}\n").spec.services["web"]
+
+    assert web.template.reservations.devices == devices

@@ -389,3 +389,11 @@ async def test_one_of_a_pod_ends_starts_again_and_goes_without_the_others(world:
     assert (await seen(world.runtime, other)).state is ContainerState.RUNNING
     again = await started(world, replace(a_spec(world, ports=(8081,)), pod=specs[0].pod))
     assert (await seen(world.runtime, again)).endpoints[0].host == address
+
+
+async def test_the_devices_that_a_container_was_given_are_listed_with_it(world: World) -> None:
+    spec = replace(a_spec(world), devices=("/dev/null", "/dev/zero"))
+
+    container_id = await world.runtime.create(spec)
+
+    assert (await seen(world.runtime, container_id)).devices == ("/dev/null", "/dev/zero")

@@ -3,6 +3,9 @@
 import base64
 import json
 import os
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +259,54 @@ async def test_commands_in_a_container_with_a_terminal_answer_as_elsewhere(podma
     result = await podman.runtime.execute(container_id, shell("echo out; exit 4"), 20)
 
     assert (result.exit_code, result.output) == (4, "out\n")
+
+
+@pytest.fixture
+def cdi_file() -> Iterator[Path]:
+    """A CDI specification, where the engine looks for them."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to write a CDI specification")
+    folder = Path("/run/cdi")
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    file = folder / f"swarmlet-test-{os.getpid()}.json"
+    node = {"path": "/dev/given", "hostPath": "/dev/zero"}
+    file.write_text(
+        json.dumps(
+            {
+                "cdiVersion": "0.5.0",
+                "kind": "swarmlet.test/thing",
+                "devices": [{"name": "one", "containerEdits": {"deviceNodes": [node], "env": ["THING=one"]}}],
+            }
+        )
+    )
+    yield file
+    file.unlink()
+    if made:
+        folder.rmdir()
+
+
+async def test_a_device_is_given_by_its_path_or_by_its_cdi_name(podman: World, tmp_path: Path, cdi_file: Path) -> None:
+    stick = tmp_path / "stick"
+    os.mknod(stick, 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    script = f"ls -l {stick} /dev/given; head -c 3 {stick} | wc -c; echo $THING"
+    specs = [
+        replace(a_spec(podman, script), devices=(str(stick), "swarmlet.test/thing=one")),
+        a_spec(
+            podman,
+            script,
+            options=ContainerOptions(
+                devices=(
+                    Device(source=str(stick), target=str(stick)),
+                    Device(source="swarmlet.test/thing=one", target="swarmlet.test/thing=one"),
+                )
+            ),
+        ),
+    ]
+
+    for spec in specs:
+        container_id = await started(podman, spec)
+        await ended(podman, container_id)
+        said = texts(await all_lines(podman.runtime, container_id))
+        assert [line[0] for line in said[:2]] == ["c", "c"], said
+        assert said[2:] == ["3", "one"], said

@@ -4,6 +4,7 @@ import pytest
 from scheduler_builders import a_constraint, a_node, a_request, away_from, beside
 
 from swarmlet.model.placement import Placement, Taint, TaintEffect, Toleration
+from swarmlet.model.spec import ALL_DEVICES
 from swarmlet.scheduler import Cluster, ClusterCapacity, NodeView, Placed, PlacementRequest, Unplaceable, place
 
 GPU = Taint(key="gpu", value="yes")
@@ -80,6 +81,19 @@ def test_devices_are_counted() -> None:
     assert why(a_request(devices={"gpu": 1}), node) == ""
     assert why(a_request(devices={"gpu": 2}), node) == "needs 2 × gpu, 1 of 2 free"
     assert why(a_request(devices={"fpga": 1}), node) == "has no fpga"
+
+
+def test_who_wants_all_devices_leaves_none_for_others_and_takes_none_away() -> None:
+    node, everything = a_node("n1", devices={"gpu": 2}), a_request("ml.train", devices={"gpu": ALL_DEVICES})
+
+    assert why(everything, node) == ""
+    assert why(everything, a_node("n2")) == "has no gpu"
+    node.assign(everything)
+    assert why(a_request(devices={"gpu": 1}), node) == "needs 1 × gpu, 0 of 2 free"
+    assert why(everything, node) == "needs all × gpu, 0 of 2 free"
+    node.release(everything)
+    node.assign(a_request(devices={"gpu": 1}))
+    assert why(everything, node) == "needs all × gpu, 1 of 2 free"
 
 
 def test_a_port_of_the_node_is_had_once_and_freed_when_its_task_is_gone() -> None:

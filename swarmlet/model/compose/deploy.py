@@ -15,7 +15,7 @@ from swarmlet.model.compose.scalars import decimal, integer, one_of, pairs, size
 from swarmlet.model.compose.updates import read_rollback, read_update
 from swarmlet.model.placement import Placement
 from swarmlet.model.rollout import UpdatePolicy
-from swarmlet.model.spec import REPLICAS_MAX, Mode, Resources, RestartPolicy
+from swarmlet.model.spec import REPLICAS_MAX, Mode, Resources, RestartPolicy, total_devices
 
 T = TypeVar("T", int, float)
 
@@ -159,12 +159,11 @@ def _limits(node: Node, findings: Findings) -> Resources:
 def _reservations(node: Node, findings: Findings) -> Resources:
     fields = Fields(node, f"{_RESOURCES}.reservations", findings)
     devices = fields.read("devices", lambda value: read_devices(value, findings), {})
-    for kind, count in fields.read("generic_resources", lambda value: read_generic(value, findings), {}).items():
-        devices[kind] = devices.get(kind, 0) + count
+    generic = fields.read("generic_resources", lambda value: read_generic(value, findings), {})
     return Resources(
         cpus=fields.read("cpus", decimal(CPUS_MAX), 0.0),
         memory_bytes=fields.read("memory", size, 0),
-        devices=dict(sorted(devices.items())),
+        devices=dict(sorted(total_devices((devices, generic)).items())),
     )
 
 

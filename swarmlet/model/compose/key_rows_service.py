@@ -208,7 +208,11 @@ RIGHTS: tuple[KeyRow, ...] = (
     supported(_S + "uts", "`host`: host name and domain are the node's."),
     supported(_S + "userns_mode", "`host`: users are the node's."),
     supported(_S + "cgroup", "`host`: the task sees its node's cgroups; `private` is the default."),
-    supported(_S + "devices", "`SOURCE[:TARGET[:rwm]]` or a mapping: devices of the node, which must have them."),
+    supported(
+        _S + "devices",
+        "`SOURCE[:TARGET[:rwm]]`, a CDI name like `nvidia.com/gpu=0`, or a mapping: devices of the node, which must "
+        "have them.",
+    ),
     supported(_S + "devices[].source", "Path on the node; required."),
     supported(_S + "devices[].target", "Path in the container; the same by default."),
     supported(_S + "devices[].permissions", "Some of `rwm`: read, write, make."),

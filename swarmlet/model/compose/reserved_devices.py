@@ -1,7 +1,7 @@
 """Devices that are reserved: `reservations.devices`, `generic_resources`, `gpus`. Counted by kind, as nodes have them.
 
 A kind is a word of the node's configuration (`resources.devices`). Of Compose's `capabilities` the first is the kind,
-so `[gpu]` asks for what nodes call `gpu`.
+so `[gpu]` asks for what nodes call `gpu`. As Compose has it, who says no number wants all that there are.
 """
 
 import re
@@ -11,8 +11,10 @@ from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Node, Sequence, shown
 from swarmlet.model.compose.scalars import integer, sequence, string, text
+from swarmlet.model.spec import ALL_DEVICES, total_devices
 
 GPU = "gpu"
+ALL = "all"
 COUNT_MAX = 10_000
 _KIND = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?")
 _DEVICES = "services.*.deploy.resources.reservations.devices[]"
@@ -28,7 +30,9 @@ def read_devices(node: Node, findings: Findings) -> dict[str, int]:
 
 def read_gpus(node: Node, findings: Findings) -> dict[str, int]:
     if not isinstance(node, Sequence):
-        raise refused(node, "all GPUs of a node are a different number on each, write '- count: 1' lines")
+        if text(node) != ALL:
+            raise refused(node, "must be 'all' or a list, write lines like '- count: 1'")
+        return {GPU: ALL_DEVICES}
     return _sum([_device(item, _GPUS, GPU, findings) for item in node.items])
 
 
@@ -42,7 +46,7 @@ def _device(node: Node, pattern: str, default: str | None, findings: Findings) -
     fields.read("driver", string, "")
     if not fields.has("capabilities") and default is None:
         raise fields.lack("has no 'capabilities', write 'capabilities: [gpu]'")
-    return (kinds[0] if kinds else default or ""), fields.read("count", _number, 1)
+    return (kinds[0] if kinds else default or ""), fields.read("count", _number, ALL_DEVICES)
 
 
 def _generic(node: Node, findings: Findings) -> tuple[str, int]:
@@ -63,13 +67,8 @@ def _kind(node: Node) -> str:
 
 
 def _number(node: Node) -> int:
-    if text(node) == "all":
-        raise refused(node, "all of a node's devices are a different number on each, write how many, like 1")
-    return _count(node)
+    return ALL_DEVICES if text(node) == ALL else _count(node)
 
 
 def _sum(counted: list[tuple[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for kind, count in sorted(counted):
-        total[kind] = total.get(kind, 0) + count
-    return total
+    return total_devices({kind: count} for kind, count in sorted(counted))

@@ -9,7 +9,7 @@ from swarmlet.model.compose.fields import Fields, each
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Mapping, Node, shown
 from swarmlet.model.compose.scalars import pairs, sequence, string, text
-from swarmlet.model.container import Device, NetworkMode, Security
+from swarmlet.model.container import CDI_NAME_PATTERN, Device, NetworkMode, Security
 
 _DEVICES = "services.*.devices[]"
 _SYSCTL = re.compile(r"[a-z0-9_]+([./][A-Za-z0-9_-]+)+")
@@ -27,11 +27,11 @@ def _device(node: Node, findings: Findings) -> Device:
         fields = Fields(node, _DEVICES, findings)
         target = fields.read("target", _path, "")
         permissions = fields.read("permissions", lambda value: _permissions(value, string(value)), "rwm")
-        source = fields.require("source", _path, "/dev/ttyUSB0")
+        source = fields.require("source", _source, "/dev/ttyUSB0")
         return Device(source=source, target=target or source, permissions=permissions)
+    if _is_cdi(string(node)):
+        return Device(source=string(node), target=string(node))
     parts = string(node).split(":")
-    if "=" in parts[0]:
-        raise refused(node, "devices by name (CDI) are not supported by swarmlet (yet), write a path like /dev/dri")
     if len(parts) > 3:
         raise refused(node, "too many colons, write SOURCE:TARGET:rwm")
     if len(parts) == 2 and not parts[1].startswith("/"):
@@ -39,6 +39,14 @@ def _device(node: Node, findings: Findings) -> Device:
     permissions = _permissions(node, parts[2]) if len(parts) == 3 else "rwm"
     source = _absolute(node, parts[0])
     return Device(source=source, target=_absolute(node, (parts[1:2] or [source])[0]), permissions=permissions)
+
+
+def _is_cdi(name: str) -> bool:
+    return re.fullmatch(CDI_NAME_PATTERN, name) is not None
+
+
+def _source(node: Node) -> str:
+    return string(node) if _is_cdi(string(node)) else _path(node)
 
 
 def _path(node: Node) -> str:

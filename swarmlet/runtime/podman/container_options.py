@@ -4,6 +4,7 @@ Only what was asked for is written: everything else stays the engine's default. 
 API; it is set as the kernel parameter that it is, in the container's own UTS namespace.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from swarmlet.model.container import UNLIMITED, ContainerOptions, Device, Namespace, NetworkMode, Security, Ulimit
@@ -21,7 +22,8 @@ _NAMESPACE_KEYS = {
 _DOMAIN_SYSCTL = "kernel.domainname"
 
 
-def options_payload(options: ContainerOptions, network: str) -> dict[str, Any]:
+def options_payload(options: ContainerOptions, network: str, devices: Sequence[str] = ()) -> dict[str, Any]:
+    """`devices`: paths or CDI names, given beside those of the options."""
     sysctls = dict(options.sysctls)
     if options.domainname:
         sysctls[_DOMAIN_SYSCTL] = options.domainname
@@ -34,7 +36,7 @@ def options_payload(options: ContainerOptions, network: str) -> dict[str, Any]:
         "dns_option": list(options.dns_options),
         "r_limits": [_ulimit(limit) for limit in options.ulimits],
         "sysctl": sysctls,
-        "devices": [_device(device) for device in options.devices],
+        "devices": [*map(_device, options.devices), *({"path": name} for name in devices)],
         "groups": list(options.group_add),
         "privileged": options.privileged,
         "shm_size": options.shm_size_bytes,
@@ -71,6 +73,8 @@ def _ulimit(limit: Ulimit) -> dict[str, Any]:
 
 
 def _device(device: Device) -> dict[str, Any]:
+    if device.is_cdi:
+        return {"path": device.source}
     return {"path": f"{device.source}:{device.target}:{device.permissions}"}
 
 

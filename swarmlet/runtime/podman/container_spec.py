@@ -44,7 +44,7 @@ def container_payload(
         "restart_policy": "no",
         "healthconfig": {"Test": ["NONE"]},
         "stop_timeout": math.ceil(template.stop_grace_period_s),
-        **options_payload(template.options, network),
+        **options_payload(template.options, network, spec.devices),
     }
     if template.entrypoint is not None:
         payload["entrypoint"] = list(template.entrypoint)

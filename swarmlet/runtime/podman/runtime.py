@@ -38,6 +38,7 @@ from swarmlet.runtime.interface import (
     RuntimeUnavailable,
     Stock,
     Used,
+    devices_in,
 )
 from swarmlet.runtime.lease_files import LEASES_DIR, LeaseFiles
 from swarmlet.runtime.podman.container_spec import container_payload, endpoints_at, in_pod
@@ -294,6 +295,7 @@ class PodmanRuntime:
             started_at=look.started_at,
             endpoints=endpoints_at(look.address, labels) if look.running else (),
             image=row["Image"],
+            devices=devices_in(labels),
         )
 
     async def _vanished(self, container_id: ContainerId) -> None:

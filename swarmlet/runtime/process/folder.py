@@ -61,6 +61,7 @@ class ContainerFolder:
             "name": spec.name,
             "labels": dict(spec.labels),
             "environment": dict(spec.environment),
+            "devices": spec.devices,
             "template": spec.template.model_dump(mode="json"),
         }
         new = self.path / "spec.new"
@@ -80,6 +81,7 @@ class ContainerFolder:
                 template=TaskTemplate.model_validate(read["template"]),
                 labels=read["labels"],
                 environment=read["environment"],
+                devices=tuple(read.get("devices", ())),
             )
         except (OSError, ValueError, KeyError):
             return None

@@ -288,4 +288,5 @@ def _seen(held: _Held) -> Container:
         started_at=held.run.started_at if held.run else None,
         endpoints=tuple(Endpoint(target_port=t, host=LOOPBACK, port=p) for t, p in ports.items()),
         image=held.spec.template.image,
+        devices=held.spec.devices,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+from swarmlet.model.spec import ALL_DEVICES
 from swarmlet.scheduler.cluster import Cluster
 from swarmlet.scheduler.nodes import NodeView, PlacementRequest
 from swarmlet.scheduler.quantities import cpus_text, number, size_text
@@ -58,10 +59,12 @@ class DevicesFit:
             if node.capacity is None:
                 return NOT_KNOWN
             for kind, count in wanted.items():
-                free = node.free_devices(kind)
-                if count > free:
-                    has = node.capacity.devices.get(kind, 0)
-                    return f"needs {count} × {kind}, {max(free, 0)} of {has} free" if has else f"has no {kind}"
+                has, free = node.devices(kind), max(node.free_devices(kind), 0)
+                if not has:
+                    return f"has no {kind}"
+                if free < (has if count == ALL_DEVICES else count):
+                    needed = "all" if count == ALL_DEVICES else count
+                    return f"needs {needed} × {kind}, {free} of {has} free"
             return None
 
         yield Refusing(refusal)
