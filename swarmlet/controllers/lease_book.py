@@ -17,6 +17,7 @@ from swarmlet.model.objects import Desired, Task
 from swarmlet.model.state import Versioned
 
 Tasks = Mapping[TaskId, Versioned[Task]]
+_Exclusive = Mapping[TaskId, Task]
 
 
 class LeaseBook:
@@ -37,34 +38,33 @@ class LeaseBook:
 
     def grant(self, node: NodeId, asked: Collection[TaskId], tasks: Tasks, now: float) -> list[TaskId]:
         """Which of the tasks may go on; `tasks` is what is on record now that this peer's leadership is confirmed."""
-        self._look(tasks, now)
-        wanted = _wanted(tasks)
-        granted = [id_ for id_ in asked if self._may_run(node, id_, tasks, wanted, now)]
+        exclusive = _exclusive(tasks)
+        self._look(exclusive, now)
+        wanted = _wanted(exclusive)
+        granted = [id_ for id_ in asked if self._may_run(node, id_, exclusive, wanted, now)]
         self._granted |= dict.fromkeys(granted, now)
         return granted
 
     def leases(self, tasks: Tasks, now: float, wall_now: float) -> Leases:
         """Until when each may still run. Those that are told to stop and are over by now get no more."""
-        self._look(tasks, now)
-        ends = {id_: self._end(id_) for id_, task in tasks.items() if task.value.template.exclusive}
+        exclusive = _exclusive(tasks)
+        self._look(exclusive, now)
+        ends = {id_: self._end(id_) for id_ in exclusive}
         self._closed |= {id_ for id_ in self._stopping if ends[id_] <= now}
         return Leases({id_: wall_now + end - now for id_, end in ends.items()}, wall_now + self._last_of_before() - now)
 
-    def _look(self, tasks: Tasks, now: float) -> None:
-        stopping = {
-            id_ for id_, task in tasks.items() if task.value.template.exclusive and task.value.desired is Desired.STOP
-        }
+    def _look(self, exclusive: _Exclusive, now: float) -> None:
+        stopping = {id_ for id_, task in exclusive.items() if task.desired is Desired.STOP}
         self._stopping = {id_: self._stopping.get(id_, now) for id_ in stopping}
         self._closed &= stopping
-        self._granted = {id_: at for id_, at in self._granted.items() if id_ in tasks}
+        self._granted = {id_: at for id_, at in self._granted.items() if id_ in exclusive}
 
     def _may_run(
-        self, node: NodeId, id_: TaskId, tasks: Tasks, wanted: Mapping[ServiceId, set[TaskId]], now: float
+        self, node: NodeId, id_: TaskId, exclusive: _Exclusive, wanted: Mapping[ServiceId, set[TaskId]], now: float
     ) -> bool:
-        stored = tasks.get(id_)
-        if stored is None or stored.value.node != node or id_ in self._closed:
+        task = exclusive.get(id_)
+        if task is None or task.node != node or id_ in self._closed:
             return False
-        task = stored.value
         if wanted.get(task.service, set()) - {id_}:
             return False
         patience_s = task.template.stop_grace_period_s + STOPPING_SLACK_S
@@ -78,10 +78,14 @@ class LeaseBook:
         return self._began + LEASE_S + MARGIN_S
 
 
-def _wanted(tasks: Tasks) -> dict[ServiceId, set[TaskId]]:
-    """By exclusive service: its tasks that are to run. One at most, unless it has just become exclusive."""
+def _exclusive(tasks: Tasks) -> dict[TaskId, Task]:
+    return {id_: task.value for id_, task in tasks.items() if task.value.template.exclusive}
+
+
+def _wanted(exclusive: _Exclusive) -> dict[ServiceId, set[TaskId]]:
+    """By service: its tasks that are to run. One at most, unless it has just become exclusive."""
     found: dict[ServiceId, set[TaskId]] = {}
-    for id_, task in tasks.items():
-        if task.value.template.exclusive and task.value.desired is Desired.RUN:
-            found.setdefault(task.value.service, set()).add(id_)
+    for id_, task in exclusive.items():
+        if task.desired is Desired.RUN:
+            found.setdefault(task.service, set()).add(id_)
     return found

@@ -9,12 +9,12 @@ Rules:
 import time
 from collections.abc import Mapping
 
-import msgpack
 import structlog
 
 from swarmlet.controllers import deaths
 from swarmlet.controllers.outcome import DEFAULT_SETTINGS
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.id_lists import NotIds, ids_of, packed_ids
 from swarmlet.drivers.membership import Membership
 from swarmlet.drivers.signal import Signal, listening, wait_at_most
 from swarmlet.model.ids import NodeId
@@ -24,9 +24,6 @@ from swarmlet.transport import PeerNetwork
 
 GONE = "membership.gone"
 REPEAT_S = 1.0
-IDS_MAX = 10_000
-"""In one opinion: as many as a cluster has nodes."""
-ID_LENGTH_MAX = 64
 
 log = structlog.get_logger()
 
@@ -50,7 +47,7 @@ class DeathQuorum:
                 votes = self._consensus.raft.membership.is_voter(self._consensus.node_id)
                 if votes and leader not in (None, self._consensus.node_id) and (own or (leader, own) != told):
                     assert leader is not None
-                    self._network.notify(leader, GONE, encode_opinion(own))
+                    self._network.notify(leader, GONE, packed_ids(sorted(own)))
                 told = leader, own
                 await wait_at_most(woken, REPEAT_S)
 
@@ -105,8 +102,9 @@ class DeathQuorum:
     def _on_opinion(self, sender: NodeId, body: bytes) -> None:
         if not self._consensus.raft.membership.is_voter(sender):
             return
-        gone = decode_opinion(body)
-        if gone is None:
+        try:
+            gone = frozenset(NodeId(each) for each in ids_of(body))
+        except NotIds:
             self.malformed += 1
             log.warning("opinion_malformed", peer=sender)
             return
@@ -115,21 +113,3 @@ class DeathQuorum:
         if before is None or before.gone != gone:
             log.info("voter_holds_for_gone", voter=sender, gone=sorted(gone))
             self.changed.set()
-
-
-def encode_opinion(gone: frozenset[NodeId]) -> bytes:
-    packed: bytes = msgpack.packb(sorted(gone)[:IDS_MAX])
-    return packed
-
-
-def decode_opinion(body: bytes) -> frozenset[NodeId] | None:
-    """None for bytes that are no opinion."""
-    try:
-        ids = msgpack.unpackb(body)
-    except (ValueError, TypeError, msgpack.UnpackException):
-        return None
-    if type(ids) is not list or len(ids) > IDS_MAX:
-        return None
-    if not all(type(each) is str and 1 <= len(each) <= ID_LENGTH_MAX for each in ids):
-        return None
-    return frozenset(NodeId(each) for each in ids)

@@ -10,11 +10,11 @@ Rules:
 import asyncio
 import time
 
-import msgpack
 import structlog
 
 from swarmlet.controllers.lease_book import LeaseBook
 from swarmlet.drivers.consensus import Consensus
+from swarmlet.drivers.id_lists import NotIds, ids_of, packed_ids
 from swarmlet.drivers.leader_calls import NotTaken, interruptible
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.errors import SwarmletError
@@ -28,9 +28,6 @@ from swarmlet.runtime.lease_files import LeaseFiles, boot_clock_s
 from swarmlet.transport import PeerNetwork
 
 RENEW = "exclusive.renew"
-TASKS_MAX = 10_000
-"""In one request: more than a node runs."""
-ID_LENGTH_MAX = 64
 
 log = structlog.get_logger()
 
@@ -52,16 +49,26 @@ class ExclusiveLeases:
 
     async def run(self) -> None:
         known: frozenset[TaskId] = frozenset()
+        swept = False
         with listening(self._consensus.replica.changed) as changed:
             while True:
                 changed.clear()
                 tasks = self._own()
                 if tasks:
                     await self._ask([task.id for task in tasks])
-                if known - {task.id for task in tasks}:
-                    await asyncio.to_thread(self._files.keep_only, self._on_record())
+                if not swept or known - {task.id for task in tasks}:
+                    swept = await self._sweep()
                 known = frozenset(task.id for task in tasks)
                 await self._wait_for_the_next(changed, known)
+
+    async def _sweep(self) -> bool:
+        """Forget leases of tasks that are no more: not by an old copy of the record, as guards kill who has none."""
+        try:
+            await self._consensus.barrier(RENEW_TIMEOUT_S)
+        except (SwarmletError, TimeoutError):
+            return False
+        await asyncio.to_thread(self._files.keep_only, self._on_record())
+        return True
 
     async def _wait_for_the_next(self, changed: asyncio.Event, known: frozenset[TaskId]) -> None:
         """At once for a new task, in time for the others."""
@@ -73,14 +80,14 @@ class ExclusiveLeases:
             changed.clear()
 
     async def _ask(self, tasks: list[TaskId]) -> None:
-        asked_at, body = boot_clock_s(), msgpack.packb(tasks)
+        asked_at, body = boot_clock_s(), packed_ids(tasks)
         try:
             answer = await self._consensus.ask_leader(RENEW, body, lambda: self._granting(body), RENEW_TIMEOUT_S)
-            for task in msgpack.unpackb(answer):
+            for task in ids_of(answer):
                 until = asked_at + HELD_S
                 await asyncio.to_thread(self._files.write, TaskId(task), until)
                 self._node_loop.leased(TaskId(task), until - boot_clock_s())
-        except (SwarmletError, TimeoutError, OSError) as error:
+        except (SwarmletError, TimeoutError, OSError, NotIds) as error:
             # A lease that is not renewed runs out, whatever the reason.
             self.counters["renewals_failed"] += 1
             log.warning("leases_not_renewed", tasks=len(tasks), reason=str(error) or "no answer in time")
@@ -113,7 +120,7 @@ class ExclusiveLeases:
 
     async def _grant(self, node: NodeId, body: bytes) -> bytes:
         """Raises `NotTaken` where this peer does not lead, or not any longer."""
-        asked = _decode(body)
+        asked = [TaskId(each) for each in ids_of(body)]
         term = self._consensus.raft.term
         self._check_leads(term)
         await self._consensus.barrier(RENEW_TIMEOUT_S)
@@ -123,18 +130,8 @@ class ExclusiveLeases:
         self._book.lead(term, now)
         granted = self._book.grant(node, asked, self._consensus.replica.state.tasks, now)
         self.counters["grants"] += len(granted)
-        packed: bytes = msgpack.packb(granted)
-        return packed
+        return packed_ids(granted)
 
     def _check_leads(self, term: int) -> None:
         if not self._consensus.is_leader or self._consensus.raft.term != term:
             raise NotTaken(Refusal.NOT_LEADER, self._consensus.leader_id)
-
-
-def _decode(body: bytes) -> list[TaskId]:
-    asked = msgpack.unpackb(body)
-    if not isinstance(asked, list) or len(asked) > TASKS_MAX:
-        raise ValueError("a request for leases names a list of tasks")
-    if not all(isinstance(each, str) and len(each) <= ID_LENGTH_MAX for each in asked):
-        raise ValueError("a request for leases names tasks by their ids")
-    return [TaskId(each) for each in asked]

@@ -39,6 +39,8 @@ class ClusterState:
     autoscaling: dict[ServiceId, Versioned[Autoscaling]] = field(default_factory=dict)
     jobs: dict[ServiceId, Versioned[Job]] = field(default_factory=dict)
     job_runs: dict[RunId, Versioned[JobRun]] = field(default_factory=dict)
+    _by_node: dict[NodeId, dict[TaskId, Task]] = field(default_factory=dict)
+    """The tasks again, for each node that has any: every node asks for its own at every change."""
 
     def put(self, key: str, value: bytes, revision: int) -> bool:
         """Take over one written object. Keys of unknown kinds are left alone: a newer agent may have written them.
@@ -52,7 +54,7 @@ class ClusterState:
             case p if p == SERVICES:
                 self.services[ServiceId(name)] = Versioned(decode(Service, value), revision)
             case p if p == TASKS:
-                self.tasks[TaskId(name)] = Versioned(decode(Task, value), revision)
+                self._put_task(TaskId(name), Versioned(decode(Task, value), revision))
             case p if p == NODES:
                 self.nodes[NodeId(name)] = Versioned(decode(Node, value), revision)
             case p if p == VOTERS:
@@ -83,7 +85,7 @@ class ClusterState:
             case p if p == SERVICES:
                 self.services.pop(ServiceId(name), None)
             case p if p == TASKS:
-                self.tasks.pop(TaskId(name), None)
+                self._forget_task(TaskId(name))
             case p if p == NODES:
                 self.nodes.pop(NodeId(name), None)
             case p if p == VOTERS:
@@ -103,6 +105,21 @@ class ClusterState:
                 return False
         self.revision = max(self.revision, revision)
         return True
+
+    def _put_task(self, id_: TaskId, task: Versioned[Task]) -> None:
+        former = self.tasks.get(id_)
+        if former is not None and former.value.node != task.value.node:
+            self._forget_task(id_)
+        self.tasks[id_] = task
+        self._by_node.setdefault(task.value.node, {})[id_] = task.value
+
+    def _forget_task(self, id_: TaskId) -> None:
+        former = self.tasks.pop(id_, None)
+        if former is not None:
+            there = self._by_node[former.value.node]
+            del there[id_]
+            if not there:
+                del self._by_node[former.value.node]
 
     def _forget_revision(self, name: str) -> None:
         service, _, number = name.rpartition("/")
@@ -129,7 +146,7 @@ class ClusterState:
         return other
 
     def tasks_on(self, node: NodeId) -> list[Task]:
-        return [task.value for task in self.tasks.values() if task.value.node == node]
+        return list(self._by_node.get(node, {}).values())
 
     def tasks_of(self, service: ServiceId) -> list[Versioned[Task]]:
         return [task for task in self.tasks.values() if task.value.service == service]

@@ -1,6 +1,7 @@
 """Exclusive services: what the leader's book grants, when a task is replaced, and that two never run at once."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import lease_world
 import pytest
@@ -256,8 +257,8 @@ def test_the_world_finds_a_leader_that_does_not_wait_for_what_others_granted(mon
 
 
 def test_the_world_finds_a_leader_that_grants_what_it_took_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def may_run(self: LeaseBook, node: NodeId, id_: TaskId, tasks: lease_book.Tasks, *_: object) -> bool:
-        return id_ in tasks and tasks[id_].value.node == node
+    def may_run(self: LeaseBook, node: NodeId, id_: TaskId, exclusive: Mapping[TaskId, Task], *_: object) -> bool:
+        return id_ in exclusive and exclusive[id_].node == node
 
     monkeypatch.setattr(LeaseBook, "_may_run", may_run)
 

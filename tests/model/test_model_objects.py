@@ -1,6 +1,8 @@
 """Objects survive their way through the log and the records."""
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from swarmlet.model.frozen import decode, encode
 from swarmlet.model.ids import NodeId, StackName, TaskId, service_id
@@ -29,6 +31,13 @@ FULL = TaskTemplate(
     mounts=(Mount(kind=MountKind.VOLUME, target="/data", source="data"),),
     limits=Resources(cpus=0.5, memory_bytes=1 << 20),
 )
+
+
+def a_task() -> Task:
+    return Task(
+        id=TaskId("t1"), service=service_id(StackName("s"), "w"), slot=1, node=NodeId("n1"),
+        revision=FULL.revision(), template=FULL, created_at=1.0, desired=Desired.RUN,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("probe", [CommandProbe(argv=("true",)), HttpProbe(port=80), TcpProbe(port=80)])
@@ -60,10 +69,7 @@ def test_the_order_of_a_mapping_makes_no_new_revision() -> None:
 
 
 def test_a_state_follows_puts_and_deletes_and_leaves_unknown_kinds_alone() -> None:
-    task = Task(
-        id=TaskId("t1"), service=service_id(StackName("s"), "w"), slot=1, node=NodeId("n1"),
-        revision=FULL.revision(), template=FULL, created_at=1.0, desired=Desired.RUN,
-    )  # fmt: skip
+    task = a_task()
     state = ClusterState()
 
     state.put(task.key, encode(task), 3)
@@ -73,3 +79,24 @@ def test_a_state_follows_puts_and_deletes_and_leaves_unknown_kinds_alone() -> No
     assert state.tasks[task.id].revision == 3
     state.delete(task.key, 5)
     assert (state.tasks, state.revision) == ({}, 5)
+
+
+OBJECTS = st.sampled_from([f"t{number}" for number in range(6)])
+
+
+@given(st.lists(st.tuples(OBJECTS, st.sampled_from(["n1", "n2", "n3", ""])), max_size=40))
+def test_a_nodes_tasks_are_those_that_are_on_record_for_it(changes: list[tuple[str, str]]) -> None:
+    """Empty: the task is deleted."""
+    state = ClusterState()
+    for revision, (name, node) in enumerate(changes, 1):
+        task = a_task().model_copy(update={"id": TaskId(name), "node": NodeId(node)})
+        if node:
+            state.put(task.key, encode(task), revision)
+        else:
+            state.delete(task.key, revision)
+
+    for found in (state, state.copy()):
+        for node in ("n1", "n2", "n3"):
+            there = {each.value.id: each.value for each in found.tasks.values() if each.value.node == node}
+            assert {each.id: each for each in found.tasks_on(NodeId(node))} == there
+            assert len(found.tasks_on(NodeId(node))) == len(there)

@@ -2,12 +2,15 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from podman_service import PodmanService
 from runtime_builders import World, a_spec, all_lines, eventually, seen, started, texts
 
 from swarmlet.runtime.interface import ContainerFailed, ContainerSpec, ContainerState
+from swarmlet.runtime.podman import PodmanRuntime
+from swarmlet.runtime.podman.engine import EngineRefused
 
 POD = "swarmlet-pod-demo.front-1"
 
@@ -73,6 +76,34 @@ async def test_the_next_agent_adopts_pods_and_removes_empty_ones(podman: World, 
         assert await seen(successor, kept) == before
         assert [name[: len(POD)] for name in pods(podman_engine)] == [POD]
         await successor.remove(kept)
+        assert pods(podman_engine) == []
+    finally:
+        await successor.close()
+
+
+async def test_a_pod_that_cant_be_removed_now_is_removed_later_and_holds_up_no_listing(
+    podman: World, podman_engine: PodmanService
+) -> None:
+    left = await started(podman, a_member(podman))
+    with podman_engine.client() as client:
+        client.api.delete(f"/containers/{left}", params={"force": True, "timeout": 0})
+    successor = podman.another()
+    assert isinstance(successor, PodmanRuntime)
+    engine = successor._engine
+    call = engine.call
+
+    async def refusing(method: str, path: str, *rest: Any, **more: Any) -> Any:
+        if path.startswith("/pods/"):
+            raise EngineRefused(500, "database is locked")
+        return await call(method, path, *rest, **more)
+
+    try:
+        engine.call = refusing  # type: ignore[method-assign]
+        assert await successor.list() == []
+        assert len(pods(podman_engine)) == 1
+
+        engine.call = call  # type: ignore[method-assign]
+        assert await successor.list() == []
         assert pods(podman_engine) == []
     finally:
         await successor.close()

@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
+import structlog
+
 from swarmlet.model.ids import NodeId
 from swarmlet.runtime.podman.engine import Engine, EngineRefused, Params
 
@@ -22,6 +24,8 @@ POD_CLUSTER_LABEL = "io.swarmlet.pod.cluster"
 POD_NODE_LABEL = "io.swarmlet.pod.node"
 _GONE = 404
 _THERE_ALREADY = 409
+
+log = structlog.get_logger()
 
 
 class Pods:
@@ -54,15 +58,19 @@ class Pods:
                 await self._drop_if_empty(found["Name"])
 
     async def sweep(self) -> None:
-        """Once: pods that no container of theirs is in."""
+        """Pods without a container of theirs, once. One that can't be removed holds nothing up; it is tried again."""
         if self._swept:
             return
-        self._swept = True
         labels = [f"{POD_CLUSTER_LABEL}={self._cluster}", f"{POD_NODE_LABEL}={self._node_id}"]
         params: Params = {"filters": json.dumps({"label": labels})}
-        for pod in (await self._engine.call("GET", "/pods/json", params)).json() or []:
-            async with self._lock(pod["Name"]):
-                await self._drop_if_empty(pod["Name"])
+        try:
+            for pod in (await self._engine.call("GET", "/pods/json", params)).json() or []:
+                async with self._lock(pod["Name"]):
+                    await self._drop_if_empty(pod["Name"])
+        except EngineRefused as refused:
+            log.warning("empty_pods_left", reason=refused.message)
+        else:
+            self._swept = True
 
     async def _drop_if_empty(self, name: str) -> None:
         found = await self._inspect(name)
