@@ -21,7 +21,7 @@ class ServicePlanView(Schema):
     image: str
     mode: str
     tasks_before: int
-    """Those that are to run now."""
+    """Those that are to run now; of a job, completions that its latest run has reached."""
     tasks_after: int
     """Those that are to run once all is done, as far as they can be placed."""
     wanted: int

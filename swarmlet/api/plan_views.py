@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
+from swarmlet.api.job_progress import job_progress
 from swarmlet.api.plan_schema import FieldChangeView, ImagePlanView, PlanView, ServicePlanView, TaskPlanView
 from swarmlet.api.views import Moment
 from swarmlet.controllers.foresight import Foresight
@@ -55,16 +56,17 @@ def _service(seen: Foresight, change: ServiceChange) -> ServicePlanView:
     shown = change.after or change.before
     assert shown is not None, "a change is about a service that was or will be"
     problem = seen.problems.get(change.service)
-    after = _running(seen.after, change.service)
+    before, _ = _standing(seen.before, change.before)
+    after, wanted = _standing(seen.after, change.after)
     return ServicePlanView(
         id=change.service,
         name=shown.spec.name,
         action=change.action,
         image=shown.spec.template.image,
         mode=shown.spec.mode,
-        tasks_before=len(_running(seen.before, change.service)),
-        tasks_after=len(after),
-        wanted=_wanted(change, len(after)),
+        tasks_before=before,
+        tasks_after=after,
+        wanted=wanted,
         replaces_tasks=change.replaces_tasks,
         fields=[FieldChangeView(key=each.key, before=each.before, after=each.after) for each in change.fields],
         problem=problem.message if problem else "",
@@ -72,10 +74,15 @@ def _service(seen: Foresight, change: ServiceChange) -> ServicePlanView:
     )
 
 
-def _wanted(change: ServiceChange, after: int) -> int:
-    if change.after is None:
-        return 0
-    return after if change.after.spec.mode is Mode.GLOBAL else change.after.spec.replicas
+def _standing(state: ClusterState, service: Service | None) -> tuple[int, int]:
+    """How many tasks it has, or completions that its latest run has reached, and how many are wanted."""
+    if service is None:
+        return 0, 0
+    if service.spec.job is not None:
+        progress = job_progress(state, service)
+        return progress.ready, progress.wanted
+    running = len(_running(state, service.id))
+    return running, running if service.spec.mode is Mode.GLOBAL else service.spec.replicas
 
 
 def _running(state: ClusterState, service: ServiceId) -> list[Task]:

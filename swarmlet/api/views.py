@@ -189,7 +189,7 @@ def service_view(moment: Moment, service: Service, tasks: list[Task]) -> Service
         ],
         state=state,
         problem=trouble,
-        per_node=placement.per_node if placement else {},
+        per_node=placement.per_node if placement and trouble else {},
         rollout=rollout,
     )
 

@@ -226,12 +226,16 @@ def _line(run: RunView) -> str:
 
 
 def _rules(job: JobView) -> str:
-    parts = ["once on every node" if job.completions is None else f"{job.completions} completions"]
+    parts = ["once on every node" if job.completions is None else _counted(job.completions, "completion")]
     parts.append(f"{job.parallelism} at once" if job.parallelism else "all at once")
-    parts.append(f"{job.retries} retries each")
+    parts.append("1 retry each" if job.retries == 1 else f"{job.retries} retries each")
     if job.deadline_s:
         parts.append(f"deadline after {job.deadline_s:g} s")
     return ", ".join(parts)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _done(run: RunView) -> str:

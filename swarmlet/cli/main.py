@@ -31,6 +31,7 @@ from swarmlet.cli.jobs import job_app
 from swarmlet.cli.kv import kv_app
 from swarmlet.cli.nodes import node_app, nodes
 from swarmlet.cli.output import Output, OutputOption, age, cpus, megabytes, show_json, show_table
+from swarmlet.cli.panels import arrange
 from swarmlet.cli.planning import plan
 from swarmlet.cli.rebalance import rebalance
 from swarmlet.cli.top import top
@@ -331,3 +332,6 @@ def events(
             print(f"{at}  {event.revision:>6}  {event.kind:<6}  {event.key}  {event.message}", flush=True)
 
     following.follow_events(Client.from_environment(), since, say)
+
+
+arrange(app)

@@ -58,6 +58,22 @@ async def test_a_new_stack_is_told_with_its_tasks_and_images(api: TestClient[Any
     assert plan["images"] == [{"image": "web:1", "nodes": ["node1"], "pull_policy": "missing", "unbuilt": False}]
 
 
+async def test_a_job_is_told_with_its_completions(api: TestClient[Any, Any], tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(
+        "services:\n"
+        "  nightly: {image: 'work:1', x-swarmlet: {job: {schedule: '@daily', completions: 2}}}\n"
+        "  once: {image: 'work:1', x-swarmlet: {job: {completions: 3}}}\n"
+    )
+
+    table = (await command(api, "plan", "shop", str(file))).stdout.splitlines()
+
+    (nightly,) = (line for line in table if "shop.nightly" in line)
+    (once,) = (line for line in table if "shop.once" in line)
+    assert " 0/0 " in nightly and " 3/3 " in once
+    assert table[-1] == "shop: services: 2 to add; tasks: 3 created"
+
+
 async def test_a_plan_writes_nothing(api: TestClient[Any, Any]) -> None:
     before = (await api.get("/v1/stacks")).headers["Swarmlet-Revision"]
 

@@ -136,6 +136,16 @@ def test_a_service_that_cant_be_placed_is_stuck_and_says_why_per_node() -> None:
     assert view.per_node == {"host-n1": "needs 4 GiB"}
 
 
+def test_a_service_that_is_as_declared_has_no_reasons_either() -> None:
+    """Its tasks are to leave a node that is drained, and have nowhere to go: the node's drain says so."""
+    problem = ServiceProblem(service=WEB, message="the relocation waits", per_node={"host-n1": "is cordoned"})
+    task = a_task(1)
+
+    (view,) = service_views(a_moment([task], [a_status(task)], replicas=1, problems={WEB: problem}))
+
+    assert (view.state, view.problem, view.per_node) == (ServiceState.CONVERGED, "", {})
+
+
 @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.PULLING])
 def test_an_image_that_could_not_be_had_makes_a_service_stuck_also_while_it_is_tried_again(phase: Phase) -> None:
     task = a_task(1)
