@@ -54,15 +54,17 @@ class ExclusiveLeases:
             while True:
                 changed.clear()
                 tasks = self._own()
-                if tasks:
-                    await self._ask([task.id for task in tasks])
-                if not swept or known - {task.id for task in tasks}:
+                answered = await self._ask([task.id for task in tasks]) if tasks else True
+                swept = swept and not known - {task.id for task in tasks}
+                if answered and not swept:
                     swept = await self._sweep()
                 known = frozenset(task.id for task in tasks)
                 await self._wait_for_the_next(changed, known)
 
     async def _sweep(self) -> bool:
         """Forget leases of tasks that are no more: not by an old copy of the record, as guards kill who has none."""
+        if not await asyncio.to_thread(self._files.beside, self._on_record()):
+            return True
         try:
             await self._consensus.barrier(RENEW_TIMEOUT_S)
         except (SwarmletError, TimeoutError):
@@ -79,7 +81,7 @@ class ExclusiveLeases:
             await wait_at_most(changed, left_s)
             changed.clear()
 
-    async def _ask(self, tasks: list[TaskId]) -> None:
+    async def _ask(self, tasks: list[TaskId]) -> bool:
         asked_at, body = boot_clock_s(), packed_ids(tasks)
         try:
             answer = await self._consensus.ask_leader(RENEW, body, lambda: self._granting(body), RENEW_TIMEOUT_S)
@@ -91,8 +93,9 @@ class ExclusiveLeases:
             # A lease that is not renewed runs out, whatever the reason.
             self.counters["renewals_failed"] += 1
             log.warning("leases_not_renewed", tasks=len(tasks), reason=str(error) or "no answer in time")
-            return
+            return False
         self.counters["renewals"] += 1
+        return True
 
     def _own(self) -> list[Task]:
         """Exclusive tasks of this node that run here or are to."""

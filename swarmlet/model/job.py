@@ -137,7 +137,7 @@ class JobRun(Frozen):
     failed: int = 0
     """Tasks that failed."""
     lost: int = 0
-    """Tasks that ended because their node was lost or had to be left: no failure of theirs."""
+    """Tasks that ended because their node was lost or had to be left, or that gave way: no failure of theirs."""
 
     @property
     def key(self) -> str:

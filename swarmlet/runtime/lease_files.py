@@ -55,16 +55,16 @@ class LeaseFiles:
 
     def all(self) -> dict[TaskId, float]:
         """What an earlier agent left, as long as it is of this boot."""
+        return {task: until for task in self.beside(()) if (until := self.read(task))}
+
+    def beside(self, tasks: Collection[TaskId]) -> set[TaskId]:
+        """Others than these that have a lease, or had."""
         try:
             found = os.listdir(self._folder)  # noqa: PTH208  (names are wanted, not paths)
         except FileNotFoundError:
-            return {}
-        return {TaskId(name): until for name in found if (until := self.read(TaskId(name)))}
+            return set()
+        return {TaskId(name) for name in found} - set(tasks)
 
     def keep_only(self, tasks: Collection[TaskId]) -> None:
-        try:
-            found = os.listdir(self._folder)  # noqa: PTH208  (names are wanted, not paths)
-        except FileNotFoundError:
-            return
-        for name in set(found) - set(tasks):
-            shutil.rmtree(self._folder / name, ignore_errors=True)
+        for task in self.beside(tasks):
+            shutil.rmtree(self.folder_of(task), ignore_errors=True)
