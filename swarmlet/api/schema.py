@@ -60,6 +60,8 @@ class NodeView(Schema):
     architecture: str = ""
     cpus: float = 0.0
     memory_bytes: int = 0
+    devices: dict[str, int] = Field(default_factory=dict)
+    """How many it has, by kind."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Its own, and those that were set at run time, which win."""
     tasks: int = 0

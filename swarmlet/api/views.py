@@ -89,6 +89,7 @@ def _node(moment: Moment, node: NodeId, tasks: int) -> NodeView:
         architecture=facts.architecture if facts else "",
         cpus=facts.cpus if facts else 0.0,
         memory_bytes=facts.memory_bytes if facts else 0,
+        devices=facts.devices if facts else {},
         labels={**(facts.labels if facts else {}), **(agreed.value.labels if agreed else {})},
         tasks=tasks,
         cordoned=agreed.value.cordoned if agreed else False,

@@ -52,6 +52,7 @@ def nodes(output: OutputOption = Output.TABLE) -> None:
             ("TASKS", lambda node: node.tasks),
             ("CPUS", lambda node: f"{node.cpus:g}"),
             ("MEMORY", lambda node: size(node.memory_bytes)),
+            ("DEVICES", lambda node: " ".join(f"{kind}:{count}" for kind, count in sorted(node.devices.items()))),
             ("RUNTIME", lambda node: node.runtime),
             ("SCHEDULING", _scheduling),
             ("TAINTS", lambda node: " ".join(map(_taint_text, node.taints))),

@@ -91,7 +91,10 @@ def test_a_drain_counts_what_still_runs_there() -> None:
     tasks = [a_task("a", Desired.RUN), a_task("b", Desired.STOP), a_task("c", Desired.STOP)]
     statuses = [a_status("a", Phase.RUNNING), a_status("b", Phase.STOPPING), a_status("c", Phase.STOPPED)]
     node = Node(id=NODE, name="n", status=NodeStatus.UP, status_since=1.0, cordoned=True, drain=Drain(since=1.0))
-    facts = NodeFacts(name="n", version="1", runtime="fake", cpus=1, memory_bytes=1, labels={"a": "own", "b": "own"})
+    facts = NodeFacts(
+        name="n", version="1", runtime="fake", cpus=1, memory_bytes=1, labels={"a": "own", "b": "own"},
+        devices={"gpu": 2},
+    )  # fmt: skip
     observed = ObservedNode(
         NODE, "n", Address("127.0.0.1", 1), Liveness.ALIVE, facts, {status.task: status for status in statuses}
     )
@@ -102,3 +105,4 @@ def test_a_drain_counts_what_still_runs_there() -> None:
 
     assert view.drain is not None and view.drain.left == {WEB: 2}
     assert view.labels == {"a": "set", "b": "own"}
+    assert view.devices == {"gpu": 2}
