@@ -359,6 +359,7 @@ class Agent:
                 labels=config.labels,
                 zone=config.zone,
                 devices=config.resources.device_counts,
+                device_ids={kind: tuple(has) for kind, has in config.resources.named_devices.items()},
                 images=self._stock[0],
                 volumes=self._stock[1],
                 bootstrap_expect=0 if self.consensus.formed else config.bootstrap_expect,

@@ -171,6 +171,8 @@ class TaskView(Schema):
     cpus_used: float | None = None
     """On average over the last seconds; null while its node has not measured it."""
     memory_used_bytes: int | None = None
+    devices: dict[str, list[str]] = Field(default_factory=dict)
+    """Ids of those of its node's devices that are its own, by kind."""
 
 
 class StackView(Schema):

@@ -139,6 +139,7 @@ def task_view(moment: Moment, task: Task) -> TaskView:
         changed_at=status.changed_at if status else 0.0,
         cpus_used=usage.cpu_milli / 1000 if usage else None,
         memory_used_bytes=usage.memory_bytes if usage else None,
+        devices={kind: list(ids) for kind, ids in task.devices.items()},
     )
 
 

@@ -45,7 +45,7 @@ def _one_way_to_start(config: "Config") -> Broken | None:
 
 
 def _devices_are_of_one_kind(config: "Config") -> Broken | None:
-    names = Counter(name for has in config.resources.named_devices.values() for name in has)
+    names = Counter(name for has in config.resources.named_devices.values() for name in has.values())
     twice = [name for name, count in names.items() if count > 1]
     if twice:
         return "resources.devices", f"has {twice[0]} in two kinds: two tasks would get it, name it in one of them"

@@ -220,8 +220,9 @@ class OfferedResources(Section):
         default_factory=dict,
         max_length=DEVICE_KINDS_MAX,
         description="What it has in pieces, by kind: GPUs and whatever else services reserve (`reservations.devices`, "
-        "`generic_resources`). A list of names, paths or CDI names: each task gets its own of them. A number: they are "
-        "counted, and a task gets at them by its `devices`.",
+        "`generic_resources`). A list of names, paths or CDI names: each task gets its own of them; `device_ids` asks "
+        'for one by its name, or by its id where it has one: `{ name = "/dev/ttyUSB0", id = "left" }`. A number: they '
+        "are counted, and a task gets at them by its `devices`.",
         examples=[{"gpu": ["nvidia.com/gpu=0", "nvidia.com/gpu=1"], "licence": 3}],
     )
 
@@ -230,8 +231,10 @@ class OfferedResources(Section):
         return {kind: len(has) if isinstance(has, tuple) else has for kind, has in self.devices.items()}
 
     @property
-    def named_devices(self) -> dict[str, tuple[str, ...]]:
-        return {kind: has for kind, has in self.devices.items() if isinstance(has, tuple)}
+    def named_devices(self) -> dict[str, dict[str, str]]:
+        """By kind and id, their names."""
+        named = {kind: has for kind, has in self.devices.items() if isinstance(has, tuple)}
+        return {kind: {device.id: device.name for device in has} for kind, has in named.items()}
 
 
 class LogSettings(Section):

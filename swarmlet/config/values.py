@@ -8,18 +8,20 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, ValidationInfo
 
 from swarmlet.model.compose.quantities import BadQuantity, duration_s
-from swarmlet.model.container import CDI_NAME_PATTERN
+from swarmlet.model.container import CDI_NAME_PATTERN, DEVICE_ID_PATTERN
 from swarmlet.model.ids import NAME_PATTERN
 from swarmlet.model.observed import Address
 
 API_PORT = 8420
 PEER_PORT = 8421
 DEVICES_MAX = 10_000
+NAMED_DEVICES_MAX = 64
+"""Of one kind: their ids are gossiped."""
 SIZE_UNITS_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 
 
@@ -70,22 +72,46 @@ def parse_size(value: object) -> int:
     return int(float(found[1]) * SIZE_UNITS_BYTES[found[2]])
 
 
-def parse_devices(value: object) -> int | tuple[str, ...]:
-    """How many, or each by its name: an absolute path, or a CDI name."""
+class NamedDevice(NamedTuple):
+    id: str
+    """What services ask for and the cluster knows it by; its name where nothing else is said."""
+    name: str
+    """Its path, or its CDI name: what its node's container engine knows it by."""
+
+
+def parse_devices(value: object) -> int | tuple[NamedDevice, ...]:
+    """How many, or each by its name: an absolute path, or a CDI name; with an id where it has one."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= DEVICES_MAX:
         return value
-    if isinstance(value, list | tuple) and len(value) <= DEVICES_MAX and all(map(_is_device, value)):
-        if len(set(value)) < len(value):
-            raise ValueError("names one device twice")
-        return tuple(value)
+    if isinstance(value, list | tuple) and all(map(_is_device, value)):
+        if len(value) > NAMED_DEVICES_MAX:
+            raise ValueError(f"names {len(value)} devices, at most {NAMED_DEVICES_MAX} of a kind can have names")
+        devices = tuple(_named(each) for each in value)
+        for what in ("name", "id"):
+            if len({getattr(each, what) for each in devices}) < len(devices):
+                raise ValueError(f"{what}s one device twice" if what == "name" else "gives two devices one id")
+        return devices
     raise ValueError(
         f"must be how many there are, 0 to {DEVICES_MAX}, or a list of their names: paths like "
-        '"/dev/ttyUSB0" or CDI names like "nvidia.com/gpu=0"'
+        '"/dev/ttyUSB0" or CDI names like "nvidia.com/gpu=0", or { name = "/dev/ttyUSB0", id = "left" }'
     )
 
 
-def _is_device(name: object) -> bool:
-    return isinstance(name, str) and re.fullmatch(r"/[^,:\s]+|" + CDI_NAME_PATTERN, name) is not None
+def _is_device(value: object) -> bool:
+    if isinstance(value, Mapping):
+        id_ = value.get("id", "")
+        has_id = isinstance(id_, str) and ("id" not in value or re.fullmatch(DEVICE_ID_PATTERN, id_) is not None)
+        return value.keys() <= {"name", "id"} and has_id and _is_device(value.get("name"))
+    is_name = isinstance(value, str) and re.fullmatch(r"/[^,:\s]+|" + CDI_NAME_PATTERN, value) is not None
+    return is_name or isinstance(value, NamedDevice)
+
+
+def _named(value: object) -> NamedDevice:
+    if isinstance(value, NamedDevice):
+        return value
+    if isinstance(value, Mapping):
+        return NamedDevice(value.get("id", value["name"]), value["name"])
+    return NamedDevice(str(value), str(value))
 
 
 def parse_duration(value: object) -> object:
@@ -133,7 +159,7 @@ PeerAddress = Annotated[Address, PlainValidator(lambda value: parse_address(valu
 ApiAddress = Annotated[Address, PlainValidator(lambda value: parse_address(value, API_PORT))]
 IpAddress = Annotated[str, AfterValidator(_ip_only)]
 DurationS = Annotated[float, BeforeValidator(parse_duration)]
-Devices = Annotated[int | tuple[str, ...], PlainValidator(parse_devices)]
+Devices = Annotated[int | tuple[NamedDevice, ...], PlainValidator(parse_devices)]
 SizeBytes = Annotated[int, BeforeValidator(parse_size)]
 FilePath = Annotated[Path, PlainValidator(parse_path)]
 SocketPath = Annotated[Path | None, PlainValidator(parse_socket)]

@@ -6,7 +6,7 @@ nothing of its node.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swarmlet.controllers.node_views import node_view, request_of
 from swarmlet.controllers.service_plan import ServicePlan, plan_service
@@ -49,7 +49,7 @@ def _of_runs(view: ClusterView) -> Iterator[Holding]:
         for each in tasks:
             if not (each.standing is Standing.ENDED or each.is_gone or view.is_dead(each)):
                 request = request_of(each.task.service, each.task.template, found.value.spec if found else None)
-                yield Holding(each, request, not each.runs, None)
+                yield Holding(each, _with_devices(each, request), not each.runs, None)
 
 
 def capacity_of(view: ClusterView, held: Iterable[Holding]) -> ClusterCapacity:
@@ -58,6 +58,9 @@ def capacity_of(view: ClusterView, held: Iterable[Holding]) -> ClusterCapacity:
     )
     for each in held:
         ledger.assign(each.task.task.node, each.request, leaving=each.leaving)
+        unnamed = each.request.reservations.devices.keys() - each.request.devices.keys()
+        if unnamed and (node := ledger.node(each.task.task.node)):
+            node.unnamed_devices |= unnamed
     return ledger
 
 
@@ -74,4 +77,9 @@ def _request(
     if revision not in requests:
         spec = plan.service.spec if plan else None
         requests[revision] = request_of(each.task.service, each.task.template, spec)
-    return requests[revision]
+    return _with_devices(each, requests[revision])
+
+
+def _with_devices(each: TaskView, request: PlacementRequest) -> PlacementRequest:
+    """Of a revision's tasks each has its own."""
+    return replace(request, devices=each.task.devices) if each.task.devices else request

@@ -6,7 +6,7 @@ there. Per look a run is written at most once, with at most `TASKS_PER_LOOK_MAX`
 the next look, which that change brings about.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from swarmlet.controllers.job_begin import begin
 from swarmlet.controllers.job_retention import expire_runs
@@ -26,6 +26,7 @@ from swarmlet.model.schedule import BadSchedule
 from swarmlet.model.state import Versioned
 from swarmlet.model.transaction import Compare, Operation, Transaction, put
 from swarmlet.scheduler import Placed, Unplaceable
+from swarmlet.scheduler.devices import Chosen
 
 TASKS_PER_LOOK_MAX = 100
 """Of one run: so many tasks fit into one transaction."""
@@ -106,9 +107,10 @@ def _place(view: ClusterView, plan: RunPlan, promises: Promises, messages: _Mess
         answer = ledger.place_on(opening.node, request) if opening.node else ledger.place(request)
         match answer:
             case Placed(node):
-                task = _task(view, plan, opening, node)
+                devices = promises.hold_devices(node, request)
+                task = _task(view, plan, opening, node, devices)
                 created.append((task, view.nodes[node]))
-                promises.created(node, request)
+                promises.created(node, replace(request, devices=devices) if devices else request)
                 size_bytes += len(put(task.key, task).value)
                 if size_bytes > BYTES_MAX:
                     return created
@@ -131,7 +133,7 @@ def _place(view: ClusterView, plan: RunPlan, promises: Promises, messages: _Mess
 NODES_SHOWN_MAX = 50
 
 
-def _task(view: ClusterView, plan: RunPlan, opening: SlotOpening, node: NodeId) -> Task:
+def _task(view: ClusterView, plan: RunPlan, opening: SlotOpening, node: NodeId, devices: Chosen) -> Task:
     service, run = plan.service, plan.run
     seat = f"run {run.id} completion {opening.slot}"
     return Task(
@@ -143,6 +145,7 @@ def _task(view: ClusterView, plan: RunPlan, opening: SlotOpening, node: NodeId) 
         template=service.spec.template,
         created_at=view.now,
         run=run.id,
+        devices=devices,
     )
 
 

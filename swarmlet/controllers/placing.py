@@ -6,7 +6,7 @@ node it goes to, and the absence of its key.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swarmlet.controllers import relocation
 from swarmlet.controllers.membership import NodeRecord
@@ -22,6 +22,7 @@ from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import Task
 from swarmlet.model.transaction import Compare, put
 from swarmlet.scheduler import Placed, Unplaceable
+from swarmlet.scheduler.devices import Chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ def fill(view: ClusterView, plan: ServicePlan, promises: Promises, pods: PodPlac
         match answer:
             case Placed(node):
                 beside_pod = pods.witness(service, opening.key[0])
-                created.append(_creation(view, plan, opening, view.nodes[node], beside_pod))
-                promises.created(node, request)
+                devices = promises.hold_devices(node, request)
+                created.append(_creation(view, plan, opening, view.nodes[node], beside_pod, devices))
+                promises.created(node, replace(request, devices=devices) if devices else request)
             case Unplaceable(reasons):
                 if opening.leaving is not None and opening.leaving.task.relocate_to:
                     plan.unmarked.append(opening.leaving)
@@ -75,7 +77,12 @@ def fill(view: ClusterView, plan: ServicePlan, promises: Promises, pods: PodPlac
 
 
 def _creation(
-    view: ClusterView, plan: ServicePlan, opening: Opening, node: NodeRecord, beside: tuple[Compare, ...]
+    view: ClusterView,
+    plan: ServicePlan,
+    opening: Opening,
+    node: NodeRecord,
+    beside: tuple[Compare, ...],
+    devices: Chosen,
 ) -> Creation:
     service, predecessor = plan.service, plan.newest.get(opening.key)
     seat = f"node {node.node.id} up since {node.node.status_since}" if opening.key[1] else f"slot {opening.key[0]}"
@@ -88,6 +95,7 @@ def _creation(
         template=service.spec.template,
         created_at=view.now,
         generation=predecessor.task.generation + 1 if predecessor else 0,
+        devices=devices,
     )
     return Creation(
         key=opening.key,

@@ -21,7 +21,7 @@ from swarmlet.controllers.view import ClusterView, TaskView
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import Service
 from swarmlet.model.placement import Placement
-from swarmlet.model.spec import Mode, Resources, total_devices
+from swarmlet.model.spec import Mode, Resources, total_device_ids, total_devices
 from swarmlet.model.transaction import Compare
 from swarmlet.scheduler import ClusterCapacity, Placed, PlacementRequest, Unplaceable
 
@@ -110,6 +110,7 @@ def _sum(wanted: Iterable[Resources]) -> Resources:
         cpus=sum(each.cpus for each in wanted),
         memory_bytes=sum(each.memory_bytes for each in wanted),
         devices=total_devices(each.devices for each in wanted),
+        device_ids=total_device_ids(each.device_ids for each in wanted),
     )
 
 

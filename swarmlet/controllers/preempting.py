@@ -25,6 +25,7 @@ from swarmlet.model.job import RunId
 from swarmlet.model.objects import Service
 from swarmlet.model.transaction import Compare
 from swarmlet.scheduler import ClusterCapacity, Placed, PlacementRequest
+from swarmlet.scheduler.devices import Chosen, hold_devices
 from swarmlet.scheduler.preemption import Displacement, Resident, displace
 
 
@@ -44,6 +45,11 @@ class Promises:
         services = chain((plan.service for plan in plans.values()), (run.service for run in runs.values()))
         lowest = min((service.spec.priority for service in services), default=0)
         return cls(view, plans, runs, capacity_of(view, holdings(view, plans)), lowest)
+
+    def hold_devices(self, node: NodeId, request: PlacementRequest) -> Chosen:
+        """Of a task that was placed just now."""
+        found = self.ledger.node(node) if request.reservations.devices else None
+        return hold_devices(found, request) if found else {}
 
     def created(self, node: NodeId, request: PlacementRequest) -> None:
         """A task was placed: it is there in the future, too."""

@@ -60,6 +60,11 @@ def _resources(template: TaskTemplate, notes: ServiceNotes) -> Document:
             notes.add(
                 "deploy.resources.reservations.devices", f"all of a node's {kind} can't be asked for: 1 is written"
             )
+        notes.add_if(
+            kind in template.reservations.device_ids,
+            "deploy.resources.reservations.devices",
+            f"device_ids are left out: the device plugin chooses which {kind} it is",
+        )
         limits[resource] = "1" if count == ALL_DEVICES else str(count)
         notes.add("deploy.resources.reservations.devices", f"{kind} is {resource}, which needs its device plugin")
     notes.add_if(

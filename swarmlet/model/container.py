@@ -48,6 +48,8 @@ class Ulimit(Frozen):
 
 CDI_NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*=[A-Za-z0-9][A-Za-z0-9_.:-]*"
 """`VENDOR/CLASS=NAME`, as the Container Device Interface has it."""
+DEVICE_ID_PATTERN = r"[^,\s]{1,200}"
+"""By which a node's configuration tells its devices of one kind apart: a path and a CDI name are ids, too."""
 
 
 class Device(Frozen):

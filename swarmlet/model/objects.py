@@ -83,6 +83,9 @@ class Task(Frozen):
     run: RunId = RunId("")
     """The run of a job that it belongs to; empty for a service's task. Its `slot` is the completion that it is for."""
     outcome: TaskOutcome = TaskOutcome.NONE
+    devices: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Ids of those of its node's devices that are its own, by kind. A kind that it reserves and that is not here is
+    counted only, or was not named when the task was placed: then its node chooses."""
 
     @property
     def key(self) -> str:

@@ -124,6 +124,8 @@ class NodeFacts(Frozen):
     """The failure domain that it is in; empty where it does not say."""
     devices: dict[str, int] = Field(default_factory=dict)
     """GPUs and whatever else it has that is counted in pieces, by kind."""
+    device_ids: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Of those kinds that it names: one id for each."""
     images: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     """Keys of what it has already (see `model.stock`)."""

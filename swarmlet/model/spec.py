@@ -132,6 +132,8 @@ class Resources(Frozen):
     devices: dict[str, int] = Field(default_factory=dict)
     """Of reservations and of what nodes have: GPUs and whatever else is counted in pieces, by kind. A reservation may
     be `ALL_DEVICES`."""
+    device_ids: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Of reservations: which ones it has to be, by kind; they are part of the number in `devices`."""
 
 
 def total_devices(wanted: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -141,6 +143,14 @@ def total_devices(wanted: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for kind, count in devices.items():
             before = total.get(kind, 0)
             total[kind] = ALL_DEVICES if ALL_DEVICES in (before, count) else before + count
+    return total
+
+
+def total_device_ids(wanted: Iterable[Mapping[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    total: dict[str, tuple[str, ...]] = {}
+    for ids in wanted:
+        for kind, some in ids.items():
+            total[kind] = (*total.get(kind, ()), *some)
     return total
 
 

@@ -1,13 +1,14 @@
 """Which of a node's named devices a task gets: GPUs, sticks, whatever its configuration lists by name.
 
 Rules:
-- The leader counts, by kind, and never promises more than a node has. Which of them a task gets is the node's own
-  business: it alone knows what its containers hold.
+- The leader chooses, and writes the ids into the task; here they become names that the engine knows. What the leader
+  left open (it did not know the names when it placed the task) is chosen here, apart from all that it gave to others.
+- Whoever chose, no container gets what another one holds: the last word is said where the containers are.
 - Nothing is remembered: what a container was given is in its label. It holds that for as long as it runs or may be
   started again; not when its task was stopped or has ended for good, which is also when the leader stops counting it.
 - One container at a time is made of those that get any: two never find the same device free.
 
-Decision record 0064.
+Decision records 0064 and 0065.
 """
 
 import asyncio
@@ -15,13 +16,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from swarmlet.model.ids import TaskId
+from swarmlet.model.objects import Task
 from swarmlet.model.observed import Phase, TaskStatus
 from swarmlet.model.spec import ALL_DEVICES
 from swarmlet.node.inventory import Inventory, Listing
 from swarmlet.runtime.interface import Container, ContainerFailed, ContainerId, ContainerSpec, ContainerState, Runtime
 
-Offered = Mapping[str, tuple[str, ...]]
-"""By kind, the names of devices: paths, or CDI names."""
+Offered = Mapping[str, Mapping[str, str]]
+"""By kind and id, the names of devices: paths, or CDI names."""
+Names = dict[str, tuple[str, ...]]
+"""By kind."""
 OVER = (Phase.STOPPED, Phase.EXITED)
 
 
@@ -35,6 +39,18 @@ class NoDeviceFree(ContainerFailed):
         )
 
 
+class DeviceGone(ContainerFailed):
+    def __init__(self, kind: str, device: str) -> None:
+        super().__init__(
+            f"has its node's device {kind} {device}, which the node's configuration does not name any more"
+        )
+
+
+class DeviceHeld(ContainerFailed):
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"has its node's device {kind} {name}, which another task's container still holds")
+
+
 class Devices:
     def __init__(
         self,
@@ -42,22 +58,54 @@ class Devices:
         runtime: Runtime,
         inventory: Inventory,
         statuses: Callable[[], Mapping[TaskId, TaskStatus]],
+        tasks: Callable[[], Iterable[Task]],
     ) -> None:
+        """`tasks`: those that are assigned to the node."""
         self._offered = offered
+        self._tasks = tasks
         self._runtime, self._inventory, self._statuses = runtime, inventory, statuses
         self._giving = asyncio.Lock()
 
-    async def create(self, spec: ContainerSpec) -> ContainerId:
-        """The container, with the devices that its task reserves. Raises `NoDeviceFree`, too."""
+    async def create(self, spec: ContainerSpec, own: Mapping[str, tuple[str, ...]]) -> ContainerId:
+        """The container, with the devices that its task reserves; `own` are the ids that the leader gave it.
+
+        Raises `DeviceGone`, `DeviceHeld` and `NoDeviceFree`, too.
+        """
         wanted = spec.template.reservations.devices
-        if not self._offered.keys() & wanted.keys():
+        if not own and not self._offered.keys() & wanted.keys():
             return await self._runtime.create(spec)
         async with self._giving:
             listing = await self._inventory.look()
-            given = choose(self._offered, wanted, held(listing, self._statuses(), but=spec.task))
-            told = {f"SWARMLET_DEVICES_{_word(kind)}": ",".join(names) for kind, names in given.items()}
-            devices = tuple(name for names in given.values() for name in names)
+            taken = held(listing, self._statuses(), but=spec.task)
+            given = names_of(self._offered, own, taken)
+            left = {kind: count for kind, count in wanted.items() if kind not in own}
+            given |= choose(self._offered, left, taken | self._given_to_others(spec.task))
+            told = {f"SWARMLET_DEVICES_{_word(kind)}": ",".join(names) for kind, names in sorted(given.items())}
+            devices = tuple(name for _, names in sorted(given.items()) for name in names)
             return await self._runtime.create(replace(spec, devices=devices, environment={**spec.environment, **told}))
+
+    def _given_to_others(self, but: TaskId) -> set[str]:
+        """What the leader gave to tasks that may not have their containers yet."""
+        statuses, found = self._statuses(), set[str]()
+        for task in self._tasks():
+            status = statuses.get(task.id)
+            if task.id != but and not (status and status.phase in OVER):
+                for kind, ids in task.devices.items():
+                    found |= {self._offered.get(kind, {}).get(device, "") for device in ids}
+        return found
+
+
+def names_of(offered: Offered, own: Mapping[str, tuple[str, ...]], taken: set[str]) -> Names:
+    names: Names = {}
+    for kind, ids in own.items():
+        for device in ids:
+            name = offered.get(kind, {}).get(device)
+            if name is None:
+                raise DeviceGone(kind, device)
+            if name in taken:
+                raise DeviceHeld(kind, name)
+            names[kind] = (*names.get(kind, ()), name)
+    return names
 
 
 def held(listing: Listing, statuses: Mapping[TaskId, TaskStatus], but: TaskId) -> set[str]:
@@ -76,13 +124,13 @@ def _is_over(container: Container, status: TaskStatus | None) -> bool:
     return status.phase in OVER and container.state is not ContainerState.RUNNING
 
 
-def choose(offered: Offered, wanted: Mapping[str, int], taken: set[str]) -> dict[str, tuple[str, ...]]:
+def choose(offered: Offered, wanted: Mapping[str, int], taken: set[str]) -> Names:
     """By kind, the first that are free. Kinds that the node only counts are left out."""
-    chosen: dict[str, tuple[str, ...]] = {}
+    chosen: Names = {}
     for kind, count in sorted(wanted.items()):
-        names = offered.get(kind)
-        if names is None:
+        if kind not in offered:
             continue
+        names = tuple(offered[kind].values())
         free = [name for name in names if name not in taken]
         number = len(names) if count == ALL_DEVICES else count
         if not names or number > len(free):

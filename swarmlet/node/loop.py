@@ -10,7 +10,7 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from types import MappingProxyType
 
@@ -80,6 +80,9 @@ class NodeLoop:
         if (runner := self._runners.get(task)) is not None:
             runner.feed(Leased(self._leases[task]))
 
+    def _assigned(self) -> Iterable[Task]:
+        return (self._desired or {}).values()
+
     def statuses(self) -> Mapping[TaskId, TaskStatus]:
         return MappingProxyType(self._statuses)
 
@@ -105,7 +108,7 @@ class NodeLoop:
                     runtime=self._runtime,
                     inventory=inventory,
                     images=images,
-                    devices=Devices(self._devices, self._runtime, inventory, self.statuses),
+                    devices=Devices(self._devices, self._runtime, inventory, self.statuses, self._assigned),
                     settings=self._settings,
                     clock=self._clock,
                     group=group,

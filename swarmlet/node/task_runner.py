@@ -181,7 +181,7 @@ class TaskRunner:
                 await self._around.images.ensure(operation.image, operation.policy)
                 return ImageReady()
             case Create():
-                return Created(await self._around.devices.create(self._spec(operation.task)))
+                return Created(await self._around.devices.create(self._spec(operation.task), operation.task.devices))
             case Start():
                 await runtime.start(operation.container)
                 return StartReturned()

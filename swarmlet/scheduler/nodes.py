@@ -28,6 +28,8 @@ class PlacementRequest:
     volumes: tuple[str, ...] = ()
     host_ports: tuple[int, ...] = ()
     """Bound on the node itself, which has each of them once."""
+    devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of a task that is there: the ids of those of its node's devices that are its own, by kind."""
     on_every_node: bool = False
     """It is a global service's and for its node's own sake: a cordon does not keep it away."""
 
@@ -62,6 +64,12 @@ class NodeView:
     reserved_cpus: float = 0.0
     reserved_memory_bytes: int = 0
     reserved_devices: dict[str, int] = field(default_factory=dict)
+    device_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of the kinds that it names."""
+    held_devices: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By kind and id, how many tasks it is for; more than one after a mishap."""
+    unnamed_devices: set[str] = field(default_factory=set)
+    """Kinds of which tasks reserve some, and nobody here can say which."""
     host_ports: dict[int, int] = field(default_factory=dict)
     """How many tasks want each; more than one after a mishap."""
     tasks: int = 0
@@ -106,9 +114,8 @@ class NodeView:
         self.reserved_cpus += count * reserved.cpus
         self.reserved_memory_bytes += count * reserved.memory_bytes
         self.tasks += count
-        for kind, wanted in reserved.devices.items():
-            number = self.devices(kind) if wanted == ALL_DEVICES else wanted
-            self.reserved_devices[kind] = self.reserved_devices.get(kind, 0) + count * number
+        if reserved.devices:
+            self._book_devices(request, count)
         for port in request.host_ports:
             self.host_ports[port] = self.host_ports.get(port, 0) + count
         if not leaving:
@@ -116,3 +123,23 @@ class NodeView:
             if request.placement.affinities:
                 for place in request.repels:
                     self.repelled[place] = self.repelled.get(place, 0) + count
+
+    def find_device(self, kind: str, wanted: str) -> str:
+        """The id that is meant by what a task asks for: the same, or a CDI name that ends so. Empty: there is none."""
+        ids = self.device_ids.get(kind, ())
+        return wanted if wanted in ids else next((each for each in ids if each.endswith(f"={wanted}")), "")
+
+    def is_held(self, kind: str, device: str) -> bool:
+        return self.held_devices.get((kind, device), 0) > 0
+
+    def hold(self, kind: str, device: str, count: int = 1) -> None:
+        """It is somebody's own, who is counted already."""
+        self.held_devices[kind, device] = self.held_devices.get((kind, device), 0) + count
+
+    def _book_devices(self, request: PlacementRequest, count: int) -> None:
+        for kind, wanted in request.reservations.devices.items():
+            number = self.devices(kind) if wanted == ALL_DEVICES else wanted
+            self.reserved_devices[kind] = self.reserved_devices.get(kind, 0) + count * number
+            asked = request.reservations.device_ids.get(kind, ())
+            for device in request.devices.get(kind) or [self.find_device(kind, each) for each in asked]:
+                self.hold(kind, device, count)

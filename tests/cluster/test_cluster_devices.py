@@ -55,7 +55,7 @@ def a_file(cluster: Cluster, folder: Path, version: str, replicas: int, count: i
 
 
 def given(cluster: Cluster) -> list[str]:
-    """What each task was told, having looked what it sees."""
+    """What each task was told, having looked what it sees and what the leader gave it."""
     found: list[str] = []
     for task in cluster.tasks("sticks.app"):
         if not task["ready"]:
@@ -63,6 +63,7 @@ def given(cluster: Cluster) -> list[str]:
         lines = cluster.agents[2].cli("logs", task["id"]).stdout.splitlines()
         told = [name for line in lines if line.startswith("told ") for name in line.removeprefix("told ").split(",")]
         assert [line.removeprefix("sees ") for line in lines if line.startswith("sees ")] == told
+        assert task["devices"] == {"stick": told}
         found += told
     return sorted(found)
 
@@ -95,4 +96,22 @@ def test_who_asks_for_all_gets_all_of_a_node(hosts: Cluster, tmp_path: Path) -> 
 
     assert {task["node"] for task in hosts.tasks("sticks.app")} == {"node1", "node2"}
     eventually("both are given", lambda: len(given(hosts)) == 3)
+    agent.cli("remove", "sticks")
+
+
+def test_a_certain_one_is_given_to_one_and_the_others_are_told_why_not(hosts: Cluster, tmp_path: Path) -> None:
+    agent, wanted = hosts.agents[2], names(hosts.agents[0])[1]
+    written = Path(a_file(hosts, tmp_path, "1", 2))
+    written.write_text(written.read_text().replace("count: 1", f'device_ids: ["{wanted}"]'))
+
+    agent.cli("deploy", "sticks", str(written), "--detach")
+    eventually("it is given", lambda: given(hosts) == [wanted])
+    assert [task["devices"] for task in hosts.tasks("sticks.app")] == [{"stick": [wanted]}]
+    eventually("the other one waits", lambda: agent.get("/v1/services/sticks.app")["problem"])
+    why = agent.get("/v1/services/sticks.app")["per_node"]
+    assert why == {
+        "node1": f"its stick {wanted} is taken",
+        "node2": f"has no stick {wanted}",
+        "node3": f"has no stick {wanted}",
+    }
     agent.cli("remove", "sticks")

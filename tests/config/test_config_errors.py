@@ -59,6 +59,17 @@ def test_a_missing_key_says_what_it_is_for_and_how_to_write_it() -> None:
         ('[resources]\ndevices = { gpu = ["gpu0"] }', "resources.devices.gpu", 'CDI names like "nvidia.com/gpu=0"'),
         ('[resources]\ndevices = { gpu = ["/dev/a", "/dev/a"] }', "resources.devices.gpu", "names one device twice"),
         (
+            '[resources]\ndevices = { gpu = [{ name = "/dev/a", id = "x" }, { name = "/dev/b", id = "x" }] }',
+            "resources.devices.gpu",
+            "gives two devices one id",
+        ),
+        ('[resources]\ndevices = { gpu = [{ id = "x" }] }', "resources.devices.gpu", 'or { name = "/dev/ttyUSB0", id'),
+        (
+            f"[resources]\ndevices = {{ gpu = {[f'/dev/{number}' for number in range(65)]} }}",
+            "resources.devices.gpu",
+            "names 65 devices, at most 64 of a kind can have names",
+        ),
+        (
             '[resources]\ndevices = { gpu = ["/dev/a"], tpu = ["/dev/a"] }',
             "resources.devices",
             "has /dev/a in two kinds: two tasks would get it",

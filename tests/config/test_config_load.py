@@ -118,7 +118,11 @@ def test_the_configs_that_come_with_the_project_load() -> None:
 
 
 def test_devices_are_counted_also_where_they_have_names() -> None:
-    config = a_config('[resources]\ndevices = { gpu = ["vendor.com/gpu=0", "/dev/dri/1"], licence = 3, none = [] }\n')
+    gpus = '["vendor.com/gpu=0", { name = "/dev/dri/1", id = "b" }, { name = "/dev/dri/2" }]'
+    config = a_config(f"[resources]\ndevices = {{ gpu = {gpus}, licence = 3, none = [] }}\n")
 
-    assert config.resources.device_counts == {"gpu": 2, "licence": 3, "none": 0}
-    assert config.resources.named_devices == {"gpu": ("vendor.com/gpu=0", "/dev/dri/1"), "none": ()}
+    assert config.resources.device_counts == {"gpu": 3, "licence": 3, "none": 0}
+    assert config.resources.named_devices == {
+        "gpu": {"vendor.com/gpu=0": "vendor.com/gpu=0", "b": "/dev/dri/1", "/dev/dri/2": "/dev/dri/2"},
+        "none": {},
+    }

@@ -101,6 +101,10 @@ BROKEN_SERVICES = [
     ("x-swarmlet: »{placement: {affinity: [{service: web}]}}", "is beside itself wherever it is: remove this"),
     ("x-swarmlet: {tolerations: [{effect: »never}]}", "cannot be 'never', write no-schedule or no-execute"),
     ("x-swarmlet: {tolerations: [»{}]}", "says nothing, write 'key: NAME'"),
+    ("gpus: [{device_ids: »['0', '0']}]", "asks for one device twice, write each id once"),
+    ("gpus: [{device_ids: [»'a b']}]", "'a b' is no id of a device"),
+    ("gpus: [{device_ids: »[]}]", "has no id, write some like '0'"),
+    ("gpus: [»{count: 1, device_ids: ['0']}]", "has 'count' and 'device_ids', remove one of them"),
     ("gpus: »some", "must be 'all' or a list, write lines like '- count: 1'"),
     (
         "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: »-1}]}}}",

@@ -98,3 +98,19 @@ def test_all_devices_are_what_no_number_means(keys: str, devices: dict[str, int]
     web = parse(f"services:\n  web:\n    image: x\n    {keys}\n").spec.services["web"]
 
     assert web.template.reservations.devices == devices
+    assert web.template.reservations.device_ids == {}
+
+
+@pytest.mark.parametrize(
+    ("keys", "devices", "ids"),
+    [
+        ("gpus: [{device_ids: ['0', 3]}]", {"gpu": 2}, {"gpu": ("0", "3")}),
+        (_reserved("{capabilities: [gpu], device_ids: [nvidia.com/gpu=1]}", "{capabilities: [gpu], count: 1}"),
+         {"gpu": 2}, {"gpu": ("nvidia.com/gpu=1",)}),
+    ],
+)  # fmt: skip
+def test_devices_are_asked_for_by_their_ids(keys: str, devices: dict[str, int], ids: dict[str, object]) -> None:
+    web = parse(f"services:\n  web:\n    image: x\n    {keys}\n").spec.services["web"]
+
+    assert web.template.reservations.devices == devices
+    assert web.template.reservations.device_ids == ids

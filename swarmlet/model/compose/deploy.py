@@ -9,13 +9,20 @@ from swarmlet.model.compose.fields import Fields
 from swarmlet.model.compose.findings import Findings
 from swarmlet.model.compose.marks import Node, is_null
 from swarmlet.model.compose.placement import UNSAID_PLACEMENT, read_placement
-from swarmlet.model.compose.reserved_devices import read_devices, read_generic, read_gpus
+from swarmlet.model.compose.reserved_devices import (
+    NONE_RESERVED,
+    Reserved,
+    all_together,
+    read_devices,
+    read_generic,
+    read_gpus,
+)
 from swarmlet.model.compose.restart_policy import read_restart_policy
 from swarmlet.model.compose.scalars import decimal, integer, one_of, pairs, size
 from swarmlet.model.compose.updates import read_rollback, read_update
 from swarmlet.model.placement import Placement
 from swarmlet.model.rollout import UpdatePolicy
-from swarmlet.model.spec import REPLICAS_MAX, Mode, Resources, RestartPolicy, total_devices
+from swarmlet.model.spec import REPLICAS_MAX, Mode, Resources, RestartPolicy
 
 T = TypeVar("T", int, float)
 
@@ -73,6 +80,7 @@ def with_older_keys(service: Fields, deploy: Deploy, findings: Findings) -> Depl
     """`deploy` with what the service's `scale`, `cpus`, `mem_limit` … say; both may be written if they agree."""
     older = _OlderKeys(service, findings)
     limits, reservations = deploy.limits, deploy.reservations
+    devices = _reserved_once(service, reservations, findings)
     replicas = older.value("scale", integer(0, REPLICAS_MAX), deploy.replicas, "deploy.replicas")
     _refuse_number_of_global(deploy.mode, service.value("scale"), findings)
     merged = replace(
@@ -92,7 +100,8 @@ def with_older_keys(service: Fields, deploy: Deploy, findings: Findings) -> Depl
                     "mem_reservation", size, reservations.memory_bytes or None, "deploy.resources.reservations.memory"
                 )
                 or 0,
-                "devices": _reserved_once(service, reservations.devices, findings),
+                "devices": devices.counts,
+                "device_ids": devices.ids,
             }
         ),
     )
@@ -100,13 +109,14 @@ def with_older_keys(service: Fields, deploy: Deploy, findings: Findings) -> Depl
     return merged
 
 
-def _reserved_once(service: Fields, devices: dict[str, int], findings: Findings) -> dict[str, int]:
+def _reserved_once(service: Fields, deploy: Resources, findings: Findings) -> Reserved:
     """`gpus` says what `deploy` may say, too: written twice it would count twice."""
     node = service.value("gpus")
-    gpus = service.read("gpus", lambda value: read_gpus(value, findings), {})
-    if node is not None and devices.keys() & gpus.keys():
+    gpus = service.read("gpus", lambda value: read_gpus(value, findings), NONE_RESERVED)
+    if node is not None and deploy.devices.keys() & gpus.counts.keys():
         findings.refuse(refused(node, "deploy.resources.reservations has devices of this kind too, remove one of them"))
-    return dict(sorted({**gpus, **devices}.items()))
+        return gpus
+    return all_together((gpus, Reserved(deploy.devices, deploy.device_ids)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +168,14 @@ def _limits(node: Node, findings: Findings) -> Resources:
 
 def _reservations(node: Node, findings: Findings) -> Resources:
     fields = Fields(node, f"{_RESOURCES}.reservations", findings)
-    devices = fields.read("devices", lambda value: read_devices(value, findings), {})
-    generic = fields.read("generic_resources", lambda value: read_generic(value, findings), {})
+    devices = fields.read("devices", lambda value: read_devices(value, findings), NONE_RESERVED)
+    generic = fields.read("generic_resources", lambda value: read_generic(value, findings), NONE_RESERVED)
+    reserved = all_together((devices, generic))
     return Resources(
         cpus=fields.read("cpus", decimal(CPUS_MAX), 0.0),
         memory_bytes=fields.read("memory", size, 0),
-        devices=dict(sorted(total_devices((devices, generic)).items())),
+        devices=reserved.counts,
+        device_ids=reserved.ids,
     )
 
 

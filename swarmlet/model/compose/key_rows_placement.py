@@ -1,12 +1,15 @@
 """Rows of the key table: where tasks may run, and what of a node is reserved for them. See `key_table`."""
 
-from swarmlet.model.compose.key_row import KeyRow, refused, supported, warned
+from swarmlet.model.compose.key_row import KeyRow, supported, warned
 
 _S = "services.*."
 _P = _S + "deploy.placement"
 _V = _S + "deploy.resources.reservations."
 _X = _S + "x-swarmlet."
-_ANOTHER_WAY = "write `count`: which of a node's devices a task gets is not chosen by name"
+_IDS = (
+    "Instead of a number: these and no others, by the ids that a node's configuration gives them. `0` means "
+    "`nvidia.com/gpu=0`, too."
+)
 
 
 def _wishes(path: str, what: str, required: str) -> tuple[KeyRow, ...]:
@@ -38,7 +41,7 @@ PLACEMENT: tuple[KeyRow, ...] = (
     ),
     supported(_V + "devices[].capabilities", "The first is the kind, `[gpu]`; required."),
     supported(_V + "devices[].count", "How many, or `all` that the node has, the default."),
-    *refused(_V + "devices[].device_ids", _ANOTHER_WAY),
+    supported(_V + "devices[].device_ids", _IDS),
     *warned(_V + "devices[].driver", "has no effect, the kind of a device is its first capability"),
     *warned(_V + "devices[].options", "have no effect, a device is given as it is"),
     supported(_V + "generic_resources", "The same in Docker Swarm's words."),
@@ -48,7 +51,7 @@ PLACEMENT: tuple[KeyRow, ...] = (
     supported(_S + "gpus", "`all`, or a list like `reservations.devices`, of kind `gpu` unless it says another."),
     supported(_S + "gpus[].capabilities", "The first is the kind; `gpu` by default."),
     supported(_S + "gpus[].count", "How many, or `all` that the node has, the default."),
-    *refused(_S + "gpus[].device_ids", _ANOTHER_WAY),
+    supported(_S + "gpus[].device_ids", _IDS),
     *warned(_S + "gpus[].driver", "has no effect, the kind of a device is its first capability"),
     *warned(_S + "gpus[].options", "have no effect, a device is given as it is"),
     supported(

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from swarmlet.model.spec import ALL_DEVICES
 from swarmlet.scheduler.cluster import Cluster
+from swarmlet.scheduler.devices import ids_refusal
 from swarmlet.scheduler.nodes import NodeView, PlacementRequest
 from swarmlet.scheduler.quantities import cpus_text, number, size_text
 from swarmlet.scheduler.rules import Refusing
@@ -45,13 +46,13 @@ class ResourcesFit:
 
 
 class DevicesFit:
-    """GPUs and whatever else a node has in pieces."""
+    """GPUs and whatever else a node has in pieces: enough of them, and those that are asked for by their ids."""
 
     name: ClassVar[str] = "devices-fit"
     fixed: ClassVar[bool] = False
 
     def refusing(self, request: PlacementRequest, cluster: Cluster) -> Iterable[Refusing]:
-        wanted = request.reservations.devices
+        wanted, ids = request.reservations.devices, request.reservations.device_ids
         if not wanted:
             return
 
@@ -59,6 +60,8 @@ class DevicesFit:
             if node.capacity is None:
                 return NOT_KNOWN
             for kind, count in wanted.items():
+                if kind in ids and (reason := ids_refusal(node, kind, ids[kind])) is not None:
+                    return reason
                 has, free = node.devices(kind), max(node.free_devices(kind), 0)
                 if not has:
                     return f"has no {kind}"
