@@ -65,6 +65,21 @@ def test_what_runs_before_ends_before_the_other_starts(three_hosts: Cluster, tmp
     assert web["ready"] and web["created_at"] >= before["created_at"] + 3
 
 
+def test_a_service_waits_for_another_to_be_healthy(three_hosts: Cluster, tmp_path: Path) -> None:
+    agent = three_hosts.agents[1]
+    late = "healthcheck: {test: [CMD-SHELL, '[ -e /there ]'], interval: 200ms, retries: 50}"
+    text = (
+        f"services:\n  db:\n{COMMON}    command: [sh, -c, 'sleep 3; : > /there; exec sleep 600']\n    {late}\n"
+        f"  web:\n{COMMON}    command: [sleep, '600']\n    depends_on: {{db: {{condition: service_healthy}}}}\n"
+    )
+
+    shown = deploy(agent, tmp_path, text)
+
+    assert "waits for db (0 of 1 tasks ready)" in shown.stdout
+    (db,), (web,) = three_hosts.tasks("shop.db"), three_hosts.tasks("shop.web")
+    assert db["health"] == "healthy" and web["created_at"] >= db["created_at"] + 3
+
+
 def test_a_deploy_fails_with_what_runs_before(three_hosts: Cluster, tmp_path: Path) -> None:
     failing = deploy(three_hosts.agents[0], tmp_path, INIT.replace("SCRIPT", "exit 3"), check=False)
 

@@ -205,6 +205,26 @@ def test_stop_first_starts_no_new_task_before_its_old_one_is_gone(three_hosts: C
     assert roll.versions() == {"2"}
 
 
+def test_what_is_hopeless_is_parked_with_its_reason_and_what_serves_goes_on(
+    three_hosts: Cluster, tmp_path: Path
+) -> None:
+    roll = Roll(three_hosts, tmp_path, replicas=3, extension="rollout: {patience: 1m}")
+    roll.deploy("1")
+    serving = {task["id"] for task in three_hosts.tasks(WEB)}
+
+    roll.deploy("2", "exec /nobody/has/this", "--detach")
+
+    def parked() -> list[dict[str, Any]]:
+        return [task for task in three_hosts.tasks(WEB) if "parked after 4 failures in a row" in task["message"]]
+
+    task = eventually("it is parked", parked, 30)[0]
+    assert "status 127" in task["message"] and "tried again" in task["message"]
+    assert serving <= {task["id"] for task in three_hosts.tasks(WEB) if task["ready"]}
+    three_hosts.agents[1].cli("rollout", "abort", WEB)
+    three_hosts.wait_converged("roll")
+    assert roll.versions() == {"1"}
+
+
 def test_a_task_that_is_not_ready_gets_no_traffic_and_is_not_restarted(three_hosts: Cluster, tmp_path: Path) -> None:
     probe = "readiness: {http: {port: 8080, path: /ready}, interval: 500ms}"
     roll = Roll(three_hosts, tmp_path, replicas=3, extension=probe)
