@@ -366,8 +366,13 @@ def test_the_command_tries_several_addresses_in_turn(hello: Cluster) -> None:
 def test_a_removed_stack_is_gone_from_every_host(hello: Cluster) -> None:
     hello.agents[1].cli("remove", "hello")
 
+    def left() -> list[str]:
+        hosts = [agent.host for agent in hello.agents if isinstance(agent.host, NamespaceHost)]
+        assert len(hosts) == 3
+        labelled = ("ps", "-a", "-q", "--filter", "label=io.swarmlet.task")
+        return [container for host in hosts for container in run(*host.podman(), *labelled).split()]
+
+    eventually("its containers are removed", lambda: not left())
     for agent in hello.agents:
-        assert isinstance(agent.host, NamespaceHost)
-        assert run(*agent.host.podman(), "ps", "-a", "-q", "--filter", "label=io.swarmlet.task").split() == []
         with pytest.raises(OSError):
             ask(agent.host.address)
