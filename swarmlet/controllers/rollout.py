@@ -61,7 +61,7 @@ def stops(view: ClusterView, seats: Collection[Seat], course: Course, service: C
         stopped = {fate.view.id for fate in seat_fates}
         fates += seat_fates
         staying = [each for each in seat if each.id not in stopped]
-        kept = _keeper([each for each in seat.formers if each.id not in stopped], course) or seat.current
+        kept = _holder(seat, [each for each in seat.formers if each.id not in stopped], course)
         beside += [each for each in staying if each is not kept]
     return fates + _above_surge(beside, len(beside) - course.surge, service)
 
@@ -106,6 +106,15 @@ def _keeper(formers: list[TaskView], course: Course) -> TaskView | None:
     if ready:
         return ready[-1]
     return formers[0] if formers else None
+
+
+def _holder(seat: Seat, formers: list[TaskView], course: Course) -> TaskView | None:
+    """Whose seat it is, for now: all others are beside it. Never one that does not serve where another one does."""
+    keeper, current = _keeper(formers, course), seat.current
+    if keeper is None:
+        return current
+    serves = current is not None and not course.blue_green and current.standing is Standing.READY
+    return current if serves and keeper.standing is not Standing.READY else keeper
 
 
 def _above_surge(beside: list[TaskView], excess: int, service: Compare) -> list[Fate]:

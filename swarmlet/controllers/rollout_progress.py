@@ -51,7 +51,7 @@ class Progress:
         stored = view.state.rollouts.get(service.value.id)
         if stored is None or stored.value.revision != service.value.revision:
             return cls(view, service, wanted, _begun(view, service.value, stored))
-        return cls(view, service, wanted, stored.value)
+        return cls(view, service, wanted, _as_declared(stored.value, service.value))
 
     @property
     def _stored(self) -> Versioned[Rollout] | None:
@@ -222,6 +222,13 @@ def _begun(view: ClusterView, service: Service, stored: Versioned[Rollout] | Non
         replicas=service.spec.replicas,
         serving=revisions.has_traffic(before) if service.spec.rollout.blue_green else NOBODY,
     )
+
+
+def _as_declared(rollout: Rollout, service: Service) -> Rollout:
+    """Under another policy by now: what began as blue-green, and has not switched, goes on as any other."""
+    if service.spec.rollout.blue_green or rollout.serving in (NOBODY, rollout.revision):
+        return rollout
+    return rollout.model_copy(update={"serving": NOBODY})
 
 
 def _because(reason: str) -> str:

@@ -226,6 +226,43 @@ RolloutLife.TestCase.settings = settings(
 TestRolloutLife = RolloutLife.TestCase
 
 
+# Lives that were found
+
+
+def a_policy(order: Order = Order.START_FIRST, monitor_s: float = 0.0, *, blue_green: bool = False) -> RolloutPolicy:
+    update = UpdatePolicy(order=order, monitor_s=monitor_s, failure_action=FailureAction.ROLLBACK)
+    return RolloutPolicy(update=update, blue_green=blue_green, deadline_s=DEADLINE_S)
+
+
+def test_going_back_before_a_new_task_serves_keeps_the_old_one() -> None:
+    """The old task's revision is wanted again, and the new one of its seat, which does not serve yet, has to go."""
+    life, one = RolloutLife(), MaxUnavailable(count=1)
+    life.start(2, a_policy(blue_green=True), one)
+    life.deploy("2", 1, a_policy(Order.STOP_FIRST, blue_green=True), one)
+    life.look()
+    serving = {task.id for task in life.cluster.ready()}
+
+    life.deploy("1", 3, a_policy(Order.STOP_FIRST, monitor_s=5.0), one)
+    life.look()
+
+    assert serving == {task.id for task in life.cluster.ready()} != set()
+    life.teardown()
+
+
+def test_a_rollout_whose_policy_is_no_longer_blue_green_ends_as_any_other() -> None:
+    life, one = RolloutLife(), MaxUnavailable(count=1)
+    life.start(2, a_policy(), one)
+    life.deploy("2", 2, a_policy(blue_green=True), one)
+    life.look()
+
+    life.deploy("2", 2, a_policy(), one)
+    life.come_to_an_end()
+
+    assert rollout_of(life.cluster).state is RolloutState.DONE
+    assert {task.template.image for task in life.cluster.ready()} == {"web:2"}
+    life.teardown()
+
+
 # A leader change after every transaction
 
 
