@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cluster import STALL_S, Agent, Cluster, cluster, eventually
+from lab.cluster import Agent, Cluster, cluster, eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -44,7 +44,7 @@ def hosts() -> Iterator[Cluster]:
             agent.start(made.addresses, "--set", f"resources.devices={has}")
         made.wait_formed()
         yield made
-        assert made.stalls(STALL_S) == [], "no agent's event loop may stall"
+        assert made.stalls() == [], "no agent's event loop may stall"
 
 
 def a_file(cluster: Cluster, folder: Path, version: str, replicas: int, count: int | str = 1) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.cluster import STALL_S, Agent, Cluster, cluster, eventually
+from lab.cluster import Agent, Cluster, cluster, eventually
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def three() -> Iterator[Cluster]:
     with cluster(3, "process") as made:
         made.start()
         yield made
-        assert made.stalls(STALL_S) == [], "no agent's event loop may stall"
+        assert made.stalls() == [], "no agent's event loop may stall"
 
 
 def rings(agent: Agent) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.cluster import EXAMPLE, STALL_S, SWARMLET, ApiFailure, Cluster, ask, cluster, eventually, kill_container
+from lab.cluster import EXAMPLE, SWARMLET, ApiFailure, Cluster, ask, cluster, eventually, kill_container
 
 WEB = "hello.web"
 REPLICAS = 6
@@ -22,7 +22,7 @@ def hello() -> Iterator[Cluster]:
         made.start()
         made.agents[0].cli("deploy", "hello", str(EXAMPLE))
         yield made
-        assert made.stalls(STALL_S) == [], "no agent's event loop may stall"
+        assert made.stalls() == [], "no agent's event loop may stall"
 
 
 @pytest.fixture(autouse=True)
