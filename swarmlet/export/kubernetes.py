@@ -19,7 +19,7 @@ from swarmlet.export.placement import priority_document
 from swarmlet.export.pod import pod_of
 from swarmlet.export.scaling import autoscaler_of, budget_of
 from swarmlet.export.sidecars import merged
-from swarmlet.export.storage import storage_of
+from swarmlet.export.storage import CLAIM, storage_of
 from swarmlet.export.workload import restart_policy, workload_of
 from swarmlet.model.spec import DependencyCondition, MountKind, ServiceSpec, StackSpec
 
@@ -47,6 +47,7 @@ def to_kubernetes(stack: StackSpec, *, reveal: bool) -> Exported:
                     name=named[spec.name],
                     pod=pods.get(spec.template.pod, ""),
                     pods=called,
+                    taken=frozenset([*named.values(), *pods.values()]),
                     volumes=distinct_names(sorted(mounted)),
                     shared_volumes=shared,
                 ),
@@ -133,5 +134,10 @@ def _note_what_is_lost(member: Member) -> None:
 
 
 def _distinct(documents: Iterable[Document]) -> tuple[Document, ...]:
-    """A volume that several services mount is claimed once."""
-    return tuple({(each["kind"], each["metadata"]["name"]): each for each in reversed(list(documents))}.values())[::-1]
+    """A volume that several services mount is claimed once, before the first of them; all else is there once anyway."""
+    found: dict[tuple[str, str], Document] = {}
+    for each in documents:
+        key = each["kind"], each["metadata"]["name"]
+        assert key not in found or each["kind"] == CLAIM, f"two objects would be called {key}"
+        found.setdefault(key, each)
+    return tuple(found.values())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from swarmlet.export.document import Document
-from swarmlet.export.names import dns_name
+from swarmlet.export.names import LENGTH_MAX, distinct_names, dns_name
 
 NAME_LABEL = "app.kubernetes.io/name"
 STACK_LABEL = "app.kubernetes.io/part-of"
@@ -21,6 +21,8 @@ class ServiceNames:
     """The name of the pods that it shares with other services; empty: its pods are its own."""
     pods: Mapping[str, str] = field(default_factory=dict)
     """What the pods of each service of the stack are called, by the services' own names."""
+    taken: frozenset[str] = frozenset()
+    """What all services and pods of the stack are called."""
     volumes: Mapping[str, str] = field(default_factory=dict)
     """Of claims, by the volumes' full names."""
     shared_volumes: frozenset[str] = frozenset()
@@ -31,7 +33,9 @@ class ServiceNames:
         return {NAME_LABEL: self.pod or self.name, STACK_LABEL: dns_name(self.stack)}
 
     def other(self, what: str) -> str:
-        return f"{self.name}-{what}"
+        """Of a further object of the service."""
+        name = f"{self.name}-{what}"
+        return distinct_names([name], LENGTH_MAX, self.taken)[name]
 
     def metadata(self, name: str | None = None) -> Document:
         labels = {NAME_LABEL: self.name, STACK_LABEL: dns_name(self.stack), MANAGER_LABEL: "swarmlet"}

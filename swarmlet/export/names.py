@@ -1,12 +1,13 @@
 """Names as Kubernetes takes them: DNS labels of 63 characters at most, that begin with a letter.
 
 A service keeps its own name, without the stack's: others in the stack call it by it. `_` becomes `-`; where that, or
-the length, makes two names one, the later gets a digest.
+the length, makes two names one, the later gets a digest. So does what is called after a service, like `web-published`,
+where another service has that name.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 LENGTH_MAX = 63
 SUFFIX_CHARS_MAX = 16
@@ -22,13 +23,19 @@ def dns_name(text: str, length_max: int = LENGTH_MAX) -> str:
     return plain if len(plain) <= length_max else f"{plain[: length_max - 7].rstrip('-')}-{digest(text)}"
 
 
-def distinct_names(texts: Iterable[str], length_max: int = LENGTH_MAX - SUFFIX_CHARS_MAX) -> Mapping[str, str]:
+def distinct_names(
+    texts: Iterable[str], length_max: int = LENGTH_MAX - SUFFIX_CHARS_MAX, taken: Collection[str] = ()
+) -> Mapping[str, str]:
+    """By text; none of them is one of those that are `taken`."""
     names: dict[str, str] = {}
+    used = set(taken)
     for text in texts:
-        name = dns_name(text, length_max)
-        if name in names.values():
-            name = f"{name[: length_max - 7].rstrip('-')}-{digest(text)}"
+        name, told_apart = dns_name(text, length_max), text
+        while name in used:
+            told_apart = digest(told_apart)
+            name = f"{name[: length_max - 7].rstrip('-')}-{told_apart}"
         names[text] = name
+        used.add(name)
     return names
 
 

@@ -11,6 +11,7 @@ from swarmlet.export.quantities import size
 from swarmlet.model.container import FileMount
 from swarmlet.model.spec import Mode, Mount, MountKind, ServiceSpec
 
+CLAIM = "PersistentVolumeClaim"
 CLAIM_SIZE = "1Gi"
 """Here a volume has no size; there a claim must have one."""
 OBJECT_BYTES_MAX = 1024 * 1024
@@ -95,7 +96,7 @@ def _claim(storage: Storage, spec: ServiceSpec, names: ServiceNames, volume: str
     storage.documents.append(
         {
             "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
+            "kind": CLAIM,
             "metadata": names.metadata(name),
             "spec": {
                 "accessModes": ["ReadWriteMany" if shared else "ReadWriteOnce"],

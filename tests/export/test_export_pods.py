@@ -184,6 +184,7 @@ def test_a_volume_of_several_services_is_claimed_once_for_all() -> None:
     )
 
     assert the(found, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert [each["kind"] for each in found.documents].index("PersistentVolumeClaim") == 0
 
 
 def test_configs_and_secrets_are_files() -> None:

@@ -183,6 +183,34 @@ def test_names_are_made_fit_and_told() -> None:
     assert "" in noted(found)
 
 
+def test_a_service_keeps_its_name_where_another_ones_object_would_have_it() -> None:
+    found = exported(
+        """
+        services:
+          web:
+            image: x
+            ports: ["8080:80", "127.0.0.1:9000:9"]
+            configs: [c]
+            x-swarmlet: {ingress: {port: 80}}
+          web-published: {image: x}
+          web-private: {image: x}
+          web-http: {image: x}
+          web-configs: {image: x, configs: [c]}
+        configs: {c: {content: x}}
+        """
+    )
+
+    services = {each["metadata"]["name"]: each["spec"] for each in found.documents if each["kind"] == "Service"}
+    assert len(services) == 5 + 3
+    for name in ("web", "web-published", "web-private", "web-http", "web-configs"):
+        assert services[name]["selector"]["app.kubernetes.io/name"] == name
+    derived = [spec for name, spec in services.items() if name.count("-") == 2]
+    assert {spec["selector"]["app.kubernetes.io/name"] for spec in derived} == {"web"}
+    assert {spec.get("type") for spec in derived} == {"LoadBalancer", "ClusterIP", None}
+    (path,) = the(found, "Ingress")["spec"]["rules"][0]["http"]["paths"]
+    assert services[path["backend"]["service"]["name"]] in derived
+
+
 @pytest.mark.parametrize("text", ["a" * 100, "_", "1", "A.b_c", "-x-", "ü"])
 def test_any_name_becomes_one_of_kubernetes(text: str) -> None:
     name = dns_name(text)
@@ -193,6 +221,9 @@ def test_any_name_becomes_one_of_kubernetes(text: str) -> None:
 
 def test_names_that_become_one_are_told_apart() -> None:
     assert len(set(distinct_names(["a_b", "a-b", "a.b", "x" * 80, "x" * 81]).values())) == 5
+    second = distinct_names(["a-b", "a_b"])["a_b"]
+    assert len(set(distinct_names([second, "a-b", "a_b"]).values())) == 3
+    assert distinct_names(["a"], taken=["a"])["a"] != "a"
     assert len(set(file_keys(["/a/x", "/b/x", "/c/.."]).values())) == 3
 
 
