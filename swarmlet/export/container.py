@@ -1,6 +1,7 @@
 """A task's container: its program, its environment, what it may use."""
 
 from swarmlet.export.document import Document, ServiceNotes, said
+from swarmlet.export.literals import literal, literals
 from swarmlet.export.probes import probes_of
 from swarmlet.export.quantities import cpus, size
 from swarmlet.export.security import container_security
@@ -23,7 +24,7 @@ def container_of(name: str, template: TaskTemplate, mounts: list[Document], note
             "imagePullPolicy": _PULL[template.pull_policy],
             **_program(template, notes),
             "workingDir": template.working_dir or None,
-            "env": [{"name": key, "value": _literal(value)} for key, value in template.environment.items()],
+            "env": [{"name": key, "value": literal(value)} for key, value in template.environment.items()],
             "ports": [{"containerPort": port} for port in ports],
             "resources": _resources(template, notes),
             "volumeMounts": mounts,
@@ -42,14 +43,9 @@ def _program(template: TaskTemplate, notes: ServiceNotes) -> Document:
         notes.add_if(not command, "entrypoint", "can't be cleared without a command: the image's own counts")
         entrypoint, command = command, None
     return {
-        "command": [_literal(word) for word in entrypoint] if entrypoint else None,
-        "args": [_literal(word) for word in command] if command is not None else None,
+        "command": literals(entrypoint or ()),
+        "args": literals(command or ()),
     }
-
-
-def _literal(text: str) -> str:
-    """`$(NAME)` would be replaced there."""
-    return text.replace("$(", "$$(")
 
 
 def _resources(template: TaskTemplate, notes: ServiceNotes) -> Document:

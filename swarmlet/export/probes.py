@@ -4,6 +4,7 @@ both of Kubernetes' kinds in one. `x-swarmlet.readiness` is the first of them al
 import math
 
 from swarmlet.export.document import Document, ServiceNotes
+from swarmlet.export.literals import literals
 from swarmlet.export.quantities import seconds
 from swarmlet.model.spec import CommandProbe, HealthCheck, HttpProbe, TaskTemplate
 
@@ -52,7 +53,7 @@ def _startup(check: HealthCheck) -> Document:
 def _handler(check: HealthCheck) -> Document:
     match check.probe:
         case CommandProbe(argv=argv):
-            return {"exec": {"command": list(argv)}}
+            return {"exec": {"command": literals(argv)}}
         case HttpProbe(port=port, path=path):
             return {"httpGet": {"path": path, "port": port}}
         case probe:

@@ -1,9 +1,13 @@
 """A service's container and pod: each key of Compose where Kubernetes has a word for it, else a note that names it."""
 
 import base64
+import re
 
 import pytest
 from export_builders import VERSIONS, check, container, exported, noted, pod, the, web
+
+from swarmlet.export import to_kubernetes
+from swarmlet.model.spec import CommandProbe, HealthCheck, ServiceSpec, StackSpec, TaskTemplate
 
 
 def test_a_program_is_command_and_args() -> None:
@@ -13,6 +17,33 @@ def test_a_program_is_command_and_args() -> None:
 
     assert (found["command"], found["args"], found["workingDir"]) == (["run", "$$(X)"], ["a", "b"], "/w")
     assert found["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "$$(C)"}]
+
+
+def expanded(text: str) -> str:
+    """What Kubernetes makes of it where no variable is set (k8s.io/kubernetes/third_party/forked/golang/expansion)."""
+    found = re.sub(r"\$(\$|\([^)]*\)|.)", lambda one: "$" if one[1] == "$" else one[0], text, flags=re.DOTALL)
+    assert re.search(r"(?<!\$)(\$\$)*\$\(", text) is None, "a variable's value would be put in"
+    return found
+
+
+@pytest.mark.parametrize("text", ["$(A)", "$A", "$$", "$$(A)", "$$$(A)", "a$", "$(A", "${A}", "$$A$$"])
+def test_programs_get_every_dollar_that_is_written(text: str) -> None:
+    spec = ServiceSpec(
+        name="web",
+        template=TaskTemplate(
+            image="x",
+            entrypoint=(text,),
+            command=(text,),
+            environment={"A": text},
+            health_check=HealthCheck(probe=CommandProbe(argv=(text,))),
+        ),
+    )
+
+    found = container(to_kubernetes(StackSpec(name="shop", services={"web": spec}), reveal=True))
+
+    probe = found["livenessProbe"]["exec"]["command"]
+    words = (*found["command"], *found["args"], found["env"][0]["value"], *probe)
+    assert [expanded(each) for each in words] == [text] * 4
 
 
 def test_a_cleared_entrypoint_leaves_the_command_as_the_program() -> None:
