@@ -3,11 +3,11 @@
 Rules, in this order:
 - How a task ended is written down as soon as its node says so; from then on nothing of it hangs on that node. Exit
   status 0 reaches its completion. What ended otherwise failed. A task whose node was lost, or had to be left (a
-  no-execute taint, a drain past its deadline), or that gave way to a more important one, is neither: it is tried again
-  without counting.
-- A run is cancelled when another revision was deployed, or when its policy says so and a later run is there; it has
-  succeeded when every completion is reached; it fails when one has used up its retries, and at its deadline. The tasks
-  of a run that is over are stopped.
+  no-execute taint, a drain past its deadline), that gave way to a more important one, or that was stopped because its
+  job was removed (and is there again), is neither: it is tried again without counting.
+- A run is cancelled when another revision was deployed, or the same one anew, or when its policy says so and a later
+  run is there; it has succeeded when every completion is reached; it fails when one has used up its retries, and at its
+  deadline. The tasks of a run that is over are stopped.
 - Never more tasks at once than its parallelism, those that are still stopping included. The lowest completions first;
   one that failed waits for its back-off, counted from when the failure was written down.
 - Every look at a run writes it once, together with its tasks: two leaders can't both start some.
@@ -21,7 +21,7 @@ from swarmlet.controllers.hosts import repelled_by
 from swarmlet.controllers.relocation import is_overdue
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import NodeId, TaskId
-from swarmlet.model.job import Concurrency, JobRun, RunId, RunState, TaskOutcome
+from swarmlet.model.job import Cause, Concurrency, JobRun, RunId, RunState, TaskOutcome
 from swarmlet.model.objects import Desired, Service, Task
 from swarmlet.model.state import Versioned
 from swarmlet.model.transaction import Compare
@@ -92,18 +92,25 @@ def plans_of_runs(view: ClusterView) -> dict[RunId, RunPlan]:
     for service in view.state.services.values():
         if service.value.spec.job is not None:
             stored = view.state.runs_of(service.value.id)
-            plans |= {run.value.id: plan_run(view, service, run, is_latest=run is stored[-1]) for run in stored}
+            deployed = [run.value.id for run in stored if run.value.cause is Cause.DEPLOY]
+            former = frozenset(deployed[:-1])
+            for run in stored:
+                is_latest, redeployed = run is stored[-1], run.value.id in former
+                plans[run.value.id] = plan_run(view, service, run, is_latest=is_latest, redeployed=redeployed)
     return plans
 
 
-def plan_run(view: ClusterView, service: Versioned[Service], stored: Versioned[JobRun], is_latest: bool) -> RunPlan:
+def plan_run(
+    view: ClusterView, service: Versioned[Service], stored: Versioned[JobRun], *, is_latest: bool, redeployed: bool
+) -> RunPlan:
+    """`redeployed`: it was begun because the job was deployed, and so was a later one."""
     tasks = view.run_tasks.get(stored.value.id, [])
     plan = RunPlan(service.value, Compare(service.value.key, service.revision), stored, run=stored.value, tasks=tasks)
     plan.endings = list(_observed_endings(view, plan))
     slots = _slots(view, plan)
     _count(plan, slots)
     if plan.run.state.is_active:
-        _judge(view, plan, slots, is_latest)
+        _judge(view, plan, slots, is_latest, redeployed)
     if not plan.run.state.is_active:
         ended = {each.view.id for each in plan.endings}
         reason = plan.run.reason or f"the run has {plan.run.state}"
@@ -140,6 +147,8 @@ def _observed_endings(view: ClusterView, plan: RunPlan) -> Iterable[Ending]:
             continue
         if each.succeeded:
             yield Ending(each, TaskOutcome.SUCCEEDED, "completed")
+        elif not each.runs:
+            yield Ending(each, TaskOutcome.STOPPED, each.task.stop_reason)
         elif each.standing is Standing.ENDED:
             yield Ending(each, TaskOutcome.FAILED, _failure(each))
         elif each.standing is Standing.LOST:
@@ -203,7 +212,7 @@ def _count(plan: RunPlan, slots: dict[int, _Slot]) -> None:
     )
 
 
-def _judge(view: ClusterView, plan: RunPlan, slots: dict[int, _Slot], is_latest: bool) -> None:
+def _judge(view: ClusterView, plan: RunPlan, slots: dict[int, _Slot], is_latest: bool, redeployed: bool) -> None:
     run, policy, now = plan.run, plan.run.policy, view.now
     open_ = [number for number, slot in slots.items() if not slot.done and not _is_given_up(view, run, number)]
     hopeless = [number for number, slot in sorted(slots.items()) if not slot.done and slot.failures > policy.retries]
@@ -216,6 +225,8 @@ def _judge(view: ClusterView, plan: RunPlan, slots: dict[int, _Slot], is_latest:
         plan.end(RunState.FAILED, now, "all of its nodes were lost")
     elif run.revision != plan.service.revision:
         plan.end(RunState.CANCELLED, now, f"revision {plan.service.revision} was deployed")
+    elif redeployed:
+        plan.end(RunState.CANCELLED, now, "the job was deployed anew")
     elif policy.concurrency is Concurrency.REPLACE and not is_latest:
         plan.end(RunState.CANCELLED, now, "replaced by a later run")
     elif hopeless:

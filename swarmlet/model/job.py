@@ -159,4 +159,4 @@ class TaskOutcome(StrEnum):
     """Its node was lost or had to be left, or it gave way to a more important task; it is tried again, which counts as
     no failure."""
     STOPPED = "stopped"
-    """Its run ended before it did."""
+    """Its run ended before it did, or its job was removed."""

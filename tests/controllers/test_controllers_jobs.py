@@ -9,7 +9,7 @@ from swarmlet.controllers.job_errors import RunInTheWay, RunIsOver, UnknownJob
 from swarmlet.controllers.job_retention import TASKS_KEPT_MAX
 from swarmlet.controllers.stack_errors import JobNotScalable
 from swarmlet.model.ids import ServiceId, StackName
-from swarmlet.model.job import RunState, TaskOutcome
+from swarmlet.model.job import JOBS, RunState, TaskOutcome
 from swarmlet.model.objects import Drain
 from swarmlet.model.observed import Liveness
 from swarmlet.model.spec import DependencyCondition, Mode
@@ -254,6 +254,43 @@ def test_a_removed_job_leaves_nothing_and_runs_again_when_it_is_deployed_anew() 
     cluster.settle()
 
     assert (cluster.state.jobs, cluster.state.job_runs, cluster.state.tasks) == ({}, {}, {})
+
+
+def test_a_job_that_is_deployed_anew_while_its_removed_task_still_stops_runs_when_that_is_gone() -> None:
+    cluster = a_cluster()
+    cluster.endless = True
+    cluster.deploy(a_job())
+    for _ in range(4):
+        cluster.tick()
+    cluster.commit(stacks.remove(cluster.state, StackName("web")))
+    cluster.reconcile()
+
+    cluster.deploy(a_job())
+    cluster.endless = False
+    run = cluster.until_over()
+
+    assert [each.state for each in cluster.runs()] == [RunState.CANCELLED, RunState.SUCCEEDED]
+    assert (cluster.runs()[0].reason, run.succeeded) == ("the job was deployed anew", 1)
+    assert [task.stop_reason for task in cluster.outcomes(TaskOutcome.STOPPED)] == ["service removed"]
+
+
+def test_a_job_that_was_a_service_for_a_moment_goes_on() -> None:
+    cluster = a_cluster()
+    cluster.endless = True
+    cluster.deploy(a_job())
+    for _ in range(4):
+        cluster.tick()
+    cluster.deploy(a_stack(a_service("work", template=a_job().services["work"].template)))
+    clearing = next(each for each in cluster.look().transactions if "removed jobs" in each.reason)
+    # As in the first of several such transactions: its task is stopped, its object still there.
+    stops = tuple(each for each in clearing.operations if not each.key.startswith(JOBS))
+    assert cluster.commit(Transaction(clearing.compares, stops))
+
+    cluster.deploy(a_job())
+    cluster.endless = False
+    run = cluster.until_over()
+
+    assert (len(cluster.runs()), run.state, run.failed, run.lost) == (1, RunState.SUCCEEDED, 0, 0)
 
 
 def test_a_service_that_becomes_a_job_and_back_takes_its_tasks_along() -> None:
