@@ -41,12 +41,15 @@ def global_hosts(
     nodes: Iterable[Node], spec: ServiceSpec, has_task: Container[NodeId], belonging: Belonging
 ) -> list[Node]:
     """Of the nodes that are up, those on which a global service is to have a task. `has_task`: where it has one now."""
-    return [
-        node for node in nodes if _belongs_on(node, spec, node.id in has_task) and not belonging.why_not(spec, node.id)
-    ]
+    return [node for node in nodes if belongs_on(node, spec, node.id in has_task, belonging)]
 
 
-def _belongs_on(node: Node, spec: ServiceSpec, has_task: bool) -> bool:
+def belongs_on(node: Node, spec: ServiceSpec, has_task: bool, belonging: Belonging) -> bool:
+    """Of a global service: whether it is to have a task there while the node is up."""
+    return _lets_in(node, spec, has_task) and not belonging.why_not(spec, node.id)
+
+
+def _lets_in(node: Node, spec: ServiceSpec, has_task: bool) -> bool:
     if node.drain is not None or repelled_by(node, spec) is not None:
         return False
     return has_task or not any(_repels(taint, spec) for taint in node.taints)

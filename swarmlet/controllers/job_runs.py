@@ -8,6 +8,8 @@ Rules, in this order:
 - A run is cancelled when another revision was deployed, or the same one anew, or when its policy says so and a later
   run is there; it has succeeded when every completion is reached; it fails when one has used up its retries, and at its
   deadline. The tasks of a run that is over are stopped.
+- A global job's completion belongs to its node, and starts nowhere else. It is given up where nothing of it runs and
+  the node is lost, drained, or no longer one for the job; with all the others reached, the run has succeeded.
 - Never more tasks at once than its parallelism, those that are still stopping included. The lowest completions first;
   one that failed waits for its back-off, counted from when the failure was written down.
 - Every look at a run writes it once, together with its tasks: two leaders can't both start some.
@@ -17,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from swarmlet.controllers.hosts import repelled_by
+from swarmlet.controllers.hosts import belongs_on, repelled_by
 from swarmlet.controllers.relocation import is_overdue
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import NodeId, TaskId
@@ -129,7 +131,7 @@ def open_slots(view: ClusterView, plan: RunPlan) -> None:
     for number, slot in sorted(slots.items()):
         if free <= 0:
             return
-        if slot.done or slot.occupied or _is_given_up(view, plan.run, number):
+        if slot.done or slot.occupied or _is_given_up(view, plan, number, slot):
             continue
         if slot.failures:
             due = slot.failed_at + policy.delay_s(slot.failures)
@@ -214,7 +216,7 @@ def _count(plan: RunPlan, slots: dict[int, _Slot]) -> None:
 
 def _judge(view: ClusterView, plan: RunPlan, slots: dict[int, _Slot], is_latest: bool, redeployed: bool) -> None:
     run, policy, now = plan.run, plan.run.policy, view.now
-    open_ = [number for number, slot in slots.items() if not slot.done and not _is_given_up(view, run, number)]
+    open_ = [number for number, slot in slots.items() if not slot.done and not _is_given_up(view, plan, number, slot)]
     hopeless = [number for number, slot in sorted(slots.items()) if not slot.done and slot.failures > policy.retries]
     deadline_at = run.created_at + policy.deadline_s
     if policy.deadline_s:
@@ -222,7 +224,7 @@ def _judge(view: ClusterView, plan: RunPlan, slots: dict[int, _Slot], is_latest:
     if not open_ and run.succeeded:
         plan.end(RunState.SUCCEEDED, now)
     elif not open_:
-        plan.end(RunState.FAILED, now, "all of its nodes were lost")
+        plan.end(RunState.FAILED, now, "all of its nodes were lost, or take none of its tasks any more")
     elif run.revision != plan.service.revision:
         plan.end(RunState.CANCELLED, now, f"revision {plan.service.revision} was deployed")
     elif redeployed:
@@ -237,9 +239,11 @@ def _judge(view: ClusterView, plan: RunPlan, slots: dict[int, _Slot], is_latest:
         plan.end(RunState.FAILED, now, f"deadline: not over after {policy.deadline_s:g} s")
 
 
-def _is_given_up(view: ClusterView, run: JobRun, slot: int) -> bool:
-    """Of a global job: its node is no more, and nobody else can do it."""
-    if not run.nodes:
+def _is_given_up(view: ClusterView, plan: RunPlan, number: int, slot: _Slot) -> bool:
+    """Of a global job: its node will not do it, and nobody else can. What has failed for good stays a failure."""
+    if not plan.run.nodes or slot.occupied or slot.failures > plan.run.policy.retries:
         return False
-    record = view.nodes.get(run.nodes[slot - 1])
-    return record is None or record.gone
+    record = view.nodes.get(plan.run.nodes[number - 1])
+    if record is None or record.gone:
+        return True
+    return not belongs_on(record.node, plan.service.spec, has_task=False, belonging=view.belonging)

@@ -12,7 +12,7 @@ from swarmlet.model.ids import ServiceId, StackName
 from swarmlet.model.job import JOBS, RunState, TaskOutcome
 from swarmlet.model.objects import Drain
 from swarmlet.model.observed import Liveness
-from swarmlet.model.spec import DependencyCondition, Mode
+from swarmlet.model.spec import DependencyCondition
 from swarmlet.model.transaction import Compare, Transaction, put
 
 
@@ -135,24 +135,6 @@ def test_a_completion_stays_reached_when_its_node_is_lost_afterwards() -> None:
 
     assert cluster.run().state is RunState.SUCCEEDED
     assert len(cluster.tasks(WORK)) == 1
-
-
-def test_a_global_job_is_done_once_on_every_node_and_gives_up_those_that_are_lost() -> None:
-    cluster = a_cluster()
-    cluster.endless = True
-    cluster.deploy(a_job(mode=Mode.GLOBAL))
-    for _ in range(3):
-        cluster.tick()
-    assert sorted(task.node for task in cluster.tasks(WORK)) == ["n1", "n2", "n3"]
-
-    cluster.set_liveness("n3", Liveness.DEAD)
-    cluster.endless = False
-    run = cluster.until_over()
-    cluster.add_node("n4")
-    cluster.settle()
-
-    assert (run.state, run.succeeded) == (RunState.SUCCEEDED, 2)
-    assert len(cluster.runs()) == 1, "a node that comes later is none of its"
 
 
 def test_a_drain_lets_tasks_of_jobs_end_until_its_deadline() -> None:
