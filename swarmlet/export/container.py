@@ -13,7 +13,9 @@ GPU_RESOURCE = "nvidia.com/gpu"
 _PULL = {PullPolicy.MISSING: "IfNotPresent", PullPolicy.ALWAYS: "Always", PullPolicy.NEVER: "Never"}
 
 
-def container_of(name: str, template: TaskTemplate, mounts: list[Document], notes: ServiceNotes) -> Document:
+def container_of(
+    name: str, template: TaskTemplate, mounts: list[Document], notes: ServiceNotes, *, is_init: bool
+) -> Document:
     options = template.options
     _note_what_is_left_out(template, notes)
     ports = sorted({port.target for port in template.ports})
@@ -28,12 +30,19 @@ def container_of(name: str, template: TaskTemplate, mounts: list[Document], note
             "ports": [{"containerPort": port} for port in ports],
             "resources": _resources(template, notes),
             "volumeMounts": mounts,
-            **probes_of(template, notes),
+            **_probes(template, notes, is_init),
             "securityContext": container_security(template, notes),
             "tty": True if options.tty else None,
             "stdin": True if options.stdin_open else None,
         }
     )
+
+
+def _probes(template: TaskTemplate, notes: ServiceNotes, is_init: bool) -> Document:
+    if not is_init:
+        return probes_of(template, notes)
+    notes.add_if(template.health_check or template.readiness, "healthcheck", "init containers have none")
+    return {}
 
 
 def _program(template: TaskTemplate, notes: ServiceNotes) -> Document:

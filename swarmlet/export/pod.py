@@ -2,17 +2,22 @@
 
 from swarmlet.export.container import container_of
 from swarmlet.export.document import Document, ServiceNotes, said
-from swarmlet.export.metadata import REVISION_ANNOTATION, ServiceNames
+from swarmlet.export.members import Member
+from swarmlet.export.metadata import REVISION_ANNOTATION
 from swarmlet.export.names import dns_name, is_label, is_label_key
 from swarmlet.export.placement import placement_of
 from swarmlet.export.quantities import seconds
 from swarmlet.export.security import host_namespaces, pod_security
 from swarmlet.export.storage import Storage
 from swarmlet.model.container import ContainerOptions
-from swarmlet.model.spec import ServiceSpec, TaskTemplate
+from swarmlet.model.spec import TaskTemplate
+
+CONTAINERS, INITS = "containers", "initContainers"
 
 
-def pod_of(spec: ServiceSpec, names: ServiceNames, storage: Storage, restart: str, notes: ServiceNotes) -> Document:
+def pod_of(member: Member, storage: Storage, restart: str, *, is_init: bool) -> Document:
+    """As if it had its pod for itself."""
+    spec, names, notes = member.spec, member.names, member.notes
     template = spec.template
     labels, annotations = _metadata(template, notes)
     return {
@@ -23,7 +28,9 @@ def pod_of(spec: ServiceSpec, names: ServiceNames, storage: Storage, restart: st
         },
         "spec": said(
             {
-                "containers": [container_of(names.name, template, storage.mounts, notes)],
+                INITS if is_init else CONTAINERS: [
+                    container_of(names.name, template, storage.mounts, notes, is_init=is_init)
+                ],
                 "volumes": storage.volumes,
                 "restartPolicy": restart,
                 # Variables like DB_PORT=tcp://…, which nobody wrote, would meet those that programs expect.

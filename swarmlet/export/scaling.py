@@ -1,19 +1,23 @@
 """How many pods: the autoscaler, and the disruption budget."""
 
-from swarmlet.export.document import Document, ServiceNotes, said
-from swarmlet.export.metadata import ServiceNames
+from swarmlet.export.document import Document, said
+from swarmlet.export.members import Group
 from swarmlet.export.quantities import seconds
 from swarmlet.model.autoscale import Autoscale, PrometheusMetric, ScalingRules, Select
-from swarmlet.model.spec import Mode, ServiceSpec
+from swarmlet.model.spec import Mode
 
 _SELECT = {Select.MAX: "Max", Select.MIN: "Min", Select.DISABLED: "Disabled"}
 _KEY = "x-swarmlet.autoscale"
 USUAL_TOLERANCE = 0.1
 
 
-def autoscaler_of(spec: ServiceSpec, names: ServiceNames, notes: ServiceNotes) -> list[Document]:
+def autoscaler_of(group: Group) -> list[Document]:
+    spec, names, notes = group.first.spec, group.first.names.of_pod(), group.first.notes
     scaling = spec.autoscale
     if scaling is None or spec.mode is Mode.GLOBAL:
+        return []
+    if group.is_job:
+        notes.add(_KEY, "nothing scales a Job")
         return []
     notes.add_if(
         scaling.metrics, f"{_KEY}.metrics", "need an adapter, such as prometheus-adapter, that tells them of pods"
@@ -72,9 +76,11 @@ def _rules(rules: ScalingRules) -> Document:
     }
 
 
-def budget_of(spec: ServiceSpec, names: ServiceNames) -> list[Document]:
-    """Only where there is more than one task: the budget of a single one would only ever be in the way."""
-    if spec.mode is Mode.GLOBAL or (spec.replicas < 2 and spec.autoscale is None):
+def budget_of(group: Group) -> list[Document]:
+    """Only where there is more than one task: the budget of a single one would only ever be in the way. A Job's are
+    replaced anyway, and nobody waits for them to serve."""
+    spec, names = group.first.spec, group.first.names.of_pod()
+    if group.is_job or spec.mode is Mode.GLOBAL or (spec.replicas < 2 and spec.autoscale is None):
         return []
     budget = spec.max_unavailable
     document = {

@@ -9,10 +9,11 @@ from typing import Any
 
 from swarmlet.export.document import Document
 from swarmlet.export.metadata import REVISION_ANNOTATION
+from swarmlet.export.pod import CONTAINERS, INITS
 
 
 def merged(pods: Sequence[Document]) -> Document:
-    """Of one or several pod templates. Volumes are told apart by their containers' names."""
+    """Of one or several pod templates, each of one container. Volumes are told apart by its name."""
     if len(pods) == 1:
         return pods[0]
     revisions = [each["metadata"]["annotations"][REVISION_ANNOTATION] for each in pods]
@@ -32,13 +33,14 @@ def merged(pods: Sequence[Document]) -> Document:
 
 def _with_own_volumes(pod: Document) -> Document:
     spec = pod["spec"]
-    (container,) = spec["containers"]
+    kind = CONTAINERS if CONTAINERS in spec else INITS
+    (container,) = spec[kind]
     called = {each["name"]: f"{container['name']}-{each['name']}"[-63:].lstrip("-") for each in spec.get("volumes", [])}
     if not called:
         return pod
     mounts = [{**each, "name": called[each["name"]]} for each in container["volumeMounts"]]
     volumes = [{**each, "name": called[each["name"]]} for each in spec["volumes"]]
-    return {**pod, "spec": {**spec, "containers": [{**container, "volumeMounts": mounts}], "volumes": volumes}}
+    return {**pod, "spec": {**spec, kind: [{**container, "volumeMounts": mounts}], "volumes": volumes}}
 
 
 def _one_node_selector(spec: Document) -> None:

@@ -1,8 +1,10 @@
-"""What runs a service's pods: a Deployment; a DaemonSet for a global service, a StatefulSet for an exclusive one, a Job
-for one that is never restarted."""
+"""What runs the pods of a service, or of several that share them: a Deployment; a DaemonSet for a global service, a
+StatefulSet for an exclusive one, a Job for what ends."""
 
 from swarmlet.export.document import Document, ServiceNotes, said
+from swarmlet.export.ending import ending_job
 from swarmlet.export.jobs import job_of
+from swarmlet.export.members import Group
 from swarmlet.export.metadata import ServiceNames
 from swarmlet.export.quantities import seconds
 from swarmlet.model.rollout import FailureAction, Order, UpdatePolicy
@@ -11,29 +13,14 @@ from swarmlet.model.spec import Mode, RestartCondition, ServiceSpec
 HISTORY_KEPT = 10
 
 
-def ends(spec: ServiceSpec, is_awaited: bool) -> bool:
-    """`is_awaited`: others start when its tasks have ended well, so they do end."""
-    is_replicated = spec.mode is not Mode.GLOBAL
-    return is_replicated and (is_awaited or spec.template.restart.condition is RestartCondition.NEVER)
-
-
-def restart_policy(spec: ServiceSpec, is_awaited: bool) -> str:
-    if spec.job is not None:
-        return "Never"
-    if not ends(spec, is_awaited):
-        return "Always"
-    return "Never" if spec.template.restart.condition is RestartCondition.NEVER else "OnFailure"
-
-
-def workload_of(
-    spec: ServiceSpec, names: ServiceNames, pod: Document, notes: ServiceNotes, *, is_awaited: bool, has_claims: bool
-) -> Document:
+def workload_of(group: Group, pod: Document, *, has_claims: bool) -> Document:
     """`pod` is the template of what it runs; with `has_claims` no two of them can be on two nodes."""
+    spec, names, notes = group.first.spec, group.first.names.of_pod(), group.first.notes
     if spec.job is not None:
         return job_of(spec, spec.job, names, pod, notes)
-    if ends(spec, is_awaited):
-        return _job(spec, names, pod, notes)
-    _note_restarts(spec, notes)
+    if group.ends:
+        return ending_job(group, pod)
+    _note_restarts(group)
     if spec.mode is Mode.GLOBAL:
         _note_rollout(spec, f"daemonset/{names.name}", notes)
         return _daemon_set(spec, names, pod)
@@ -122,32 +109,19 @@ def _daemon_set(spec: ServiceSpec, names: ServiceNames, pod: Document) -> Docume
     }
 
 
-def _job(spec: ServiceSpec, names: ServiceNames, pod: Document, notes: ServiceNotes) -> Document:
-    restart = spec.template.restart
-    notes.add("restart", "it ends, so it is a Job there: delete it before you apply another version")
-    fails = restart.condition is RestartCondition.NEVER
-    retries = 0 if fails else restart.attempts_max or None
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": names.metadata(),
-        "spec": said(
-            {
-                "completions": spec.replicas,
-                "parallelism": spec.replicas,
-                "backoffLimit": retries,
-                "template": pod,
-            }
-        ),
-    }
-
-
-def _note_restarts(spec: ServiceSpec, notes: ServiceNotes) -> None:
-    restart = spec.template.restart
-    notes.add_if(
-        restart.condition is not RestartCondition.ALWAYS, "restart", "pods of it are restarted whenever they end"
-    )
-    notes.add_if(restart.attempts_max, "deploy.restart_policy.max_attempts", "restarts go on without end")
+def _note_restarts(group: Group) -> None:
+    for each in group.inits:
+        each.notes.add(
+            "restart",
+            "it ends and others wait for it, so it is an init container: it runs in each new pod before the others do, "
+            "and again until it succeeds",
+        )
+    for each in group.rest:
+        restart = each.spec.template.restart
+        each.notes.add_if(
+            restart.condition is not RestartCondition.ALWAYS, "restart", "pods of it are restarted whenever they end"
+        )
+        each.notes.add_if(restart.attempts_max, "deploy.restart_policy.max_attempts", "restarts go on without end")
 
 
 def _note_rollout(spec: ServiceSpec, what: str, notes: ServiceNotes) -> None:

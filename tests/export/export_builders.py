@@ -73,7 +73,7 @@ def noted(found: Exported) -> set[str]:
 
 
 def check(found: Exported, versions: Sequence[str] = NEWEST) -> None:
-    """Strictly valid, and whole: names are distinct, and whatever is referred to is there."""
+    """Strictly valid, and whole: names are distinct, and whatever is referred to is there, before it is."""
     assert list(yaml.safe_load_all(as_yaml(found))) == list(found.documents)
     named = [(each["kind"], each["metadata"]["name"]) for each in found.documents]
     assert len(set(named)) == len(named)
@@ -82,12 +82,22 @@ def check(found: Exported, versions: Sequence[str] = NEWEST) -> None:
             kubernetes_validate.validate(document, version, strict=True)
         assert len(document["metadata"]["name"]) <= LENGTH_MAX
         spec = document.get("spec", {})
-        template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+        job = spec.get("jobTemplate", {}).get("spec", spec)
+        template = job.get("template")
         if template is not None:
-            _check_pod(template, set(named))
+            at = found.documents.index(document)
+            _check_pod(template, {(each["kind"], each["metadata"]["name"]) for each in found.documents[:at]})
+            _check_restarts(document["kind"], job, template["spec"]["restartPolicy"])
             wanted = SELECTORS.get(document["kind"])
             if wanted is not None:
                 assert wanted(document["spec"]).items() <= template["metadata"]["labels"].items()
+
+
+def _check_restarts(kind: str, workload: dict[str, Any], policy: str) -> None:
+    """As Kubernetes' validation has it, beyond its schemas."""
+    assert (policy != "Always") is (kind in ("Job", "CronJob"))
+    if "backoffLimitPerIndex" in workload:
+        assert (workload["completionMode"], policy) == ("Indexed", "Never")
 
 
 def _check_pod(template: dict[str, Any], named: set[tuple[str, str]]) -> None:
@@ -101,7 +111,10 @@ def _check_pod(template: dict[str, Any], named: set[tuple[str, str]]) -> None:
             ("persistentVolumeClaim", "PersistentVolumeClaim", "claimName"),
         ):
             assert key not in each or (kind, each[key][name]) in named
-    mounts = [mount for only in spec["containers"] for mount in only.get("volumeMounts", [])]
+    containers = [*spec["containers"], *spec.get("initContainers", [])]
+    assert len({each["name"] for each in containers}) == len(containers)
+    assert not any("Probe" in key for each in spec.get("initContainers", []) for key in each)
+    mounts = [mount for each in containers for mount in each.get("volumeMounts", [])]
     assert {mount["name"] for mount in mounts} == set(volumes)
     if "priorityClassName" in spec:
         assert ("PriorityClass", spec["priorityClassName"]) in named

@@ -218,6 +218,19 @@ def test_a_volume_of_several_services_is_claimed_once_for_all() -> None:
     assert [each["kind"] for each in found.documents].index("PersistentVolumeClaim") == 0
 
 
+def test_a_volume_of_several_services_of_one_pod_is_that_pods() -> None:
+    found = exported(
+        """
+        services:
+          a: {image: x, volumes: ['d:/d'], x-swarmlet: {pod: p}}
+          b: {image: x, volumes: ['d:/d'], x-swarmlet: {pod: p}}
+        volumes: {d: }
+        """
+    )
+
+    assert the(found, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
 def test_configs_and_secrets_are_files() -> None:
     found = exported(
         """

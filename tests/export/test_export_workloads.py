@@ -34,11 +34,40 @@ def test_a_service_that_ends_is_a_job() -> None:
     )
 
     job = the(found, "Job")["spec"]
-    assert (job["completions"], job["parallelism"], job["backoffLimit"]) == (2, 2, 0)
+    assert (job["completions"], job["parallelism"]) == (2, 2)
     assert job["template"]["spec"]["restartPolicy"] == "Never"
+    assert the(web("restart: 'no'"), "Job")["spec"]["backoffLimit"] == 0
     assert the(awaited, "Job", "init")["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
     assert the(awaited, "Job", "init")["spec"]["backoffLimit"] == 3
     assert noted(awaited) == {"depends_on", "restart"}
+
+
+def test_tasks_that_end_are_each_on_their_own() -> None:
+    found = web("restart: 'no'\ndeploy: {replicas: 2}")
+    awaited = exported(
+        "services:\n  web: {image: x, depends_on: {init: {condition: service_completed_successfully}}}\n"
+        "  init: {image: y, restart: on-failure, deploy: {replicas: 3}}\n"
+    )
+
+    once, again = the(found, "Job")["spec"], the(awaited, "Job", "init")["spec"]
+    assert (once["completionMode"], once["backoffLimitPerIndex"]) == ("Indexed", 0)
+    assert (again["completionMode"], again["backoffLimitPerIndex"]) == ("Indexed", 2**31 - 1)
+    assert not {"backoffLimit", "maxFailedIndexes"} & (once.keys() | again.keys()), "a failure ends no other"
+
+
+@pytest.mark.parametrize(
+    "keys", ["restart: 'no'\ndeploy: {replicas: 3}", "deploy: {mode: replicated-job, replicas: 3}"]
+)
+def test_a_job_is_neither_scaled_nor_held_up_by_a_budget(keys: str) -> None:
+    assert {"Job"} <= set(kinds(web(keys))) <= {"Job", "Service"}
+
+
+def test_what_would_scale_a_job_is_noted() -> None:
+    keys = "deploy: {resources: {reservations: {cpus: 1}}}\nx-swarmlet: {autoscale: {min: 1, max: 3, cpu: 60%}}"
+    found = web(f"restart: 'no'\n{keys}")
+
+    assert kinds(found) == ["Job", "Service"]
+    assert "x-swarmlet.autoscale" in noted(found)
 
 
 def test_a_rollout_goes_as_declared_as_far_as_it_can_be_said() -> None:
@@ -278,6 +307,85 @@ def test_services_that_share_a_pod_are_containers_of_one() -> None:
     (beside,) = other["requiredDuringSchedulingIgnoredDuringExecution"]
     assert beside["labelSelector"]["matchLabels"].items() <= labels.items()
     assert "x-swarmlet.pod" in noted(found)
+
+
+def test_a_member_that_ends_and_is_waited_for_runs_before_the_others_of_its_pod() -> None:
+    found = exported(
+        """
+        services:
+          a-web:
+            image: web
+            depends_on: {setup: {condition: service_completed_successfully}}
+            x-swarmlet: {pod: front, priority: -5}
+          b-cache: {image: cache, x-swarmlet: {pod: front}}
+          setup:
+            image: setup
+            restart: on-failure:3
+            volumes: [/scratch]
+            depends_on: {unpack: {condition: service_completed_successfully}}
+            healthcheck: {test: [CMD, ok]}
+            x-swarmlet: {pod: front}
+          unpack: {image: unpack, volumes: [/scratch], x-swarmlet: {pod: front, priority: 5}}
+        """
+    )
+
+    spec = the(found, "Deployment", "front-pod")["spec"]["template"]["spec"]
+    assert [each["name"] for each in spec["initContainers"]] == ["unpack", "setup"]
+    assert {each["name"] for each in spec["containers"]} == {"a-web", "b-cache"}
+    assert spec["priorityClassName"] == "swarmlet-5"
+    assert [each["metadata"]["name"] for each in found.documents if each["kind"] == "PriorityClass"] == ["swarmlet-5"]
+    said = {note.service: note.message for note in found.notes if note.key == "restart"}
+    assert said.keys() == {"setup", "unpack"}
+    assert {note.service for note in found.notes if note.key == "healthcheck"} == {"setup"}
+    assert "depends_on" not in noted(found)
+
+
+def test_a_member_that_ends_beside_others_is_told_that_it_is_restarted() -> None:
+    found = exported(
+        """
+        services:
+          web: {image: web, x-swarmlet: {pod: front}}
+          aside: {image: x, restart: "no", x-swarmlet: {pod: front}}
+          probe:
+            image: y
+            depends_on: [web]
+            x-swarmlet: {pod: front}
+          outside: {image: z, depends_on: {probe: {condition: service_completed_successfully}}}
+        """
+    )
+
+    spec = the(found, "Deployment", "front-pod")["spec"]["template"]["spec"]
+    assert {each["name"] for each in spec["containers"]} == {"web", "aside", "probe"}
+    assert "initContainers" not in spec
+    assert {note.service for note in found.notes if note.key == "restart"} == {"aside", "probe"}
+
+
+def test_a_pod_all_of_whose_members_end_is_a_job() -> None:
+    found = exported(
+        """
+        services:
+          first: {image: x, x-swarmlet: {pod: batch}}
+          second:
+            image: y
+            restart: on-failure
+            depends_on: {first: {condition: service_completed_successfully}}
+            x-swarmlet: {pod: batch}
+          last: {image: z, depends_on: {second: {condition: service_completed_successfully}}}
+        """
+    )
+
+    job = the(found, "Job", "batch-pod")["spec"]
+    assert [each["name"] for each in job["template"]["spec"]["initContainers"]] == ["first"]
+    assert [each["name"] for each in job["template"]["spec"]["containers"]] == ["second"]
+    assert (job["backoffLimit"], job["template"]["spec"]["restartPolicy"]) == (0, "Never")
+    assert {note.service for note in found.notes if "not tried again" in note.message} == {"second"}
+
+
+def test_a_pod_and_a_service_may_have_one_name() -> None:
+    found = exported("services: {a: {image: x, x-swarmlet: {pod: front}}, front-pod: {image: x}}")
+
+    names = {each["metadata"]["name"] for each in found.documents if each["kind"] == "Deployment"}
+    assert "front-pod" in names and len(names) == 2
 
 
 def test_a_job_is_one_with_retries_of_each_completion() -> None:
