@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from swarmlet.api.schema import ServiceState
+from swarmlet.controllers.job_deployment import deployed_run
 from swarmlet.model.job import RunState
 from swarmlet.model.objects import Service
 from swarmlet.model.state import ClusterState
@@ -18,15 +19,14 @@ class JobProgress:
 
 
 def job_progress(state: ClusterState, service: Service) -> JobProgress:
-    """One with a schedule is as declared at once; any other when the latest run of its revision has succeeded."""
+    """One with a schedule is as declared at once; any other when its run has succeeded (see `job_deployment`)."""
     policy = service.spec.job
     assert policy is not None, f"{service.id} is no job"
     if policy.schedule:
         return JobProgress(0, 0, ServiceState.CONVERGED)
-    runs = [run.value for run in state.runs_of(service.id) if run.value.revision == service.revision]
-    if not runs:
+    run = deployed_run(state, service)
+    if run is None:
         return JobProgress(policy.completions, 0, None)
-    run = runs[-1]
     match run.state:
         case RunState.SUCCEEDED:
             return JobProgress(run.completions, run.succeeded, ServiceState.CONVERGED)

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from swarmlet.controllers.ideal_nodes import obey
+from swarmlet.controllers.job_deployment import deployed_run
 from swarmlet.controllers.reconcile import reconcile
 from swarmlet.model.frozen import decode
 from swarmlet.model.ids import NodeId, ServiceId, TaskId, service_id
@@ -169,7 +170,7 @@ def _as_declared(seen: Foresight, service: ServiceId) -> bool:
         return not running
     spec = found.value.spec
     if spec.job is not None:
-        runs = [run.value for run in seen.after.runs_of(service) if run.value.revision == found.value.revision]
-        return bool(spec.job.schedule) or (bool(runs) and runs[-1].state is RunState.SUCCEEDED)
+        run = deployed_run(seen.after, found.value)
+        return bool(spec.job.schedule) or (run is not None and run.state is RunState.SUCCEEDED)
     is_complete = service not in seen.problems if spec.mode is Mode.GLOBAL else len(running) == spec.replicas
     return is_complete and all(task.revision == found.value.revision for task in running)

@@ -8,6 +8,7 @@ again that failed at the last one, even if nothing else has changed.
 from collections.abc import Iterable, Iterator, Sequence
 
 from swarmlet.controllers.job_begin import RUNS_AT_ONCE_MAX, derived_run_id, last_number, new_run
+from swarmlet.controllers.job_deployment import deployed_run
 from swarmlet.controllers.job_errors import NobodyToRun, RunInTheWay, RunIsOver, TooManyRuns, UnknownJob, UnknownRun
 from swarmlet.controllers.steps import Step
 from swarmlet.model.ids import NodeId, RevisionHash, ServiceId
@@ -78,10 +79,8 @@ def job_service(state: ClusterState, service: ServiceId) -> Versioned[Service]:
 def again(state: ClusterState, services: Iterable[Service]) -> Iterator[Step]:
     """Jobs whose run for the present revision did not succeed, and that a deploy leaves as they are, run again."""
     for service in services:
-        stored = state.jobs.get(service.id)
-        if stored is None or service.spec.job is None or stored.value.deployed != service.revision:
-            continue
-        runs = [run.value for run in state.runs_of(service.id) if run.value.revision == service.revision]
-        if runs and runs[-1].state in (RunState.FAILED, RunState.CANCELLED):
+        run = deployed_run(state, service) if service.spec.job is not None else None
+        if run is not None and run.state in (RunState.FAILED, RunState.CANCELLED):
+            stored = state.jobs[service.id]
             due = stored.value.model_copy(update={"deployed": NOT_YET})
             yield Step((Compare(due.key, stored.revision),), (put(due.key, due),))

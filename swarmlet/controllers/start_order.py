@@ -13,6 +13,7 @@ Rules:
 from dataclasses import dataclass
 
 from swarmlet.controllers.fates import SERVICE_REMOVED
+from swarmlet.controllers.job_deployment import deployed_run
 from swarmlet.controllers.prerequisites import own_revision
 from swarmlet.controllers.seats import seat_key
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
@@ -103,15 +104,19 @@ def _fails(each: TaskView) -> bool:
 
 
 def _wait_for_run(view: ClusterView, job: Service, policy: JobPolicy, condition: DependencyCondition) -> Wait | None:
-    """For a run of its present revision to have started; or succeeded, where more is asked for. Not for a clock."""
-    runs = [run.value for run in view.state.runs_of(job.id) if run.value.revision == job.revision]
-    if policy.schedule or any(run.state is RunState.SUCCEEDED for run in runs):
+    """For its run to have started; or succeeded, where more is asked for. Not for a clock."""
+    if policy.schedule:
         return None
+    run, missing = deployed_run(view.state, job), "succeeded"
     if condition is DependencyCondition.STARTED:
-        return None if any(run.started for run in runs) else Wait(f"{job.spec.name} (its run has not started)")
-    if runs and not runs[-1].state.is_active:
-        return Wait(f"{job.spec.name}, whose run {runs[-1].number} {runs[-1].state}: {runs[-1].reason}", in_vain=True)
-    return Wait(f"{job.spec.name} (its run has not succeeded)")
+        missing = "started"
+        if run is not None and run.started:
+            return None
+    if run is not None and run.state is RunState.SUCCEEDED:
+        return None
+    if run is not None and not run.state.is_active:
+        return Wait(f"{job.spec.name}, whose run {run.number} {run.state}: {run.reason}", in_vain=True)
+    return Wait(f"{job.spec.name} (its run has not {missing})")
 
 
 def _meets(view: TaskView, condition: DependencyCondition) -> bool:

@@ -1,7 +1,7 @@
 """Jobs that run once: completions, retries, deadline, lost nodes, cancelling, what is kept."""
 
 import pytest
-from controllers_builders import START, a_service, a_stack, a_template
+from controllers_builders import APP, START, a_service, a_stack, a_template
 from job_builders import WORK, JobCluster, a_job
 
 from swarmlet.controllers import job_commands, stacks
@@ -328,6 +328,41 @@ def test_a_job_waits_for_what_it_depends_on_and_others_wait_for_its_success() ->
 
     assert len(cluster.ready()) == 1
     assert cluster.tasks()[0].created_at >= cluster.run().ended_at > 0
+
+
+def test_an_earlier_revision_deployed_again_has_not_run_until_it_has_again() -> None:
+    cluster = a_cluster()
+    for version in "12":
+        cluster.deploy(a_job(version))
+        cluster.until_over()
+    app = a_service("app", depends_on={"work": DependencyCondition.STARTED})
+
+    cluster.deploy(a_stack(a_job("1").services["work"], app))
+
+    assert cluster.look().problems[APP].message == "waits for work (its run has not started)"
+    cluster.settle()
+    assert len(cluster.runs()) == 3
+    assert cluster.tasks()[0].created_at >= cluster.run().started_at
+
+
+def test_what_depends_on_a_job_goes_by_its_latest_run() -> None:
+    cluster = a_cluster()
+    cluster.failures = {1: 1}
+    cluster.deploy(a_job(retries=0))
+    cluster.until_over()
+    app = a_service("app", depends_on={"work": DependencyCondition.HEALTHY})
+    with_app = a_stack(a_job(retries=0).services["work"], app)
+
+    cluster.deploy(with_app)
+    assert cluster.look().problems[APP].message == "waits for work (its run has not succeeded)"
+    cluster.failures = {1: 1}
+    cluster.until_over()
+    assert f"waits for work, whose run 2 failed: {cluster.run().reason}" in cluster.look().problems[APP].message
+    ask_for_a_run(cluster)
+    cluster.until_over()
+    cluster.settle()
+
+    assert len(cluster.ready()) == 1
 
 
 def test_a_large_run_starts_in_several_transactions_that_are_each_small() -> None:
