@@ -2,12 +2,14 @@
 
 Rules: of a job's finished runs the youngest are kept, so many that succeeded and so many that did not (`JobPolicy`). Of
 a finished run the last `TASKS_KEPT_MAX` tasks are kept, those that failed first: while a task's object is there, its
-node keeps its container and its logs. A job that is no more keeps nothing. Nothing is forgotten that may still run.
+node keeps its container and its logs. The run that others wait for is remembered in any case, if need be without its
+tasks. A job that is no more keeps nothing. Nothing is forgotten that may still run.
 """
 
 from collections.abc import Iterable, Iterator
 
 from swarmlet.controllers.fates import SERVICE_REMOVED, Fate
+from swarmlet.controllers.job_deployment import deployed_run
 from swarmlet.controllers.job_runs import GIVEN_UP
 from swarmlet.controllers.steps import Step, pack
 from swarmlet.controllers.view import ClusterView, TaskView
@@ -26,7 +28,8 @@ def expire_runs(view: ClusterView, job: ServiceId) -> list[Transaction]:
     assert service.spec.job is not None, f"{job} is no job"
     finished = [run for run in view.state.runs_of(job) if not run.value.state.is_active]
     kept = set(_kept((run.value for run in finished), service.spec.job))
-    steps = [step for run in finished for step in _expire(view, run, run.value.id in kept)]
+    awaited = deployed_run(view.state, service)
+    steps = [step for run in finished for step in _expire(view, run, run.value.id in kept, run.value == awaited)]
     return pack(steps, f"{job}: kept long enough")
 
 
@@ -37,7 +40,7 @@ def _kept(finished: Iterable[JobRun], policy: JobPolicy) -> Iterator[RunId]:
     yield from [run.id for run in youngest_first if run.state is not RunState.SUCCEEDED][: policy.history_failed]
 
 
-def _expire(view: ClusterView, run: Versioned[JobRun], is_kept: bool) -> Iterator[Step]:
+def _expire(view: ClusterView, run: Versioned[JobRun], is_kept: bool, is_awaited: bool) -> Iterator[Step]:
     tasks = view.run_tasks.get(run.value.id, [])
     if any(each.task.outcome is TaskOutcome.NONE for each in tasks):
         return  # its end is being written down
@@ -45,7 +48,7 @@ def _expire(view: ClusterView, run: Versioned[JobRun], is_kept: bool) -> Iterato
     dropped = [each for each in by_worth[TASKS_KEPT_MAX if is_kept else 0 :] if _is_over(view, each)]
     because = Compare(run.value.key, run.revision)
     yield from (Step((each.compare, because), (Delete(each.task.key),)) for each in dropped)
-    if not is_kept and not tasks:
+    if not is_kept and not is_awaited and not tasks:
         yield Step((because,), (Delete(run.value.key),))
 
 

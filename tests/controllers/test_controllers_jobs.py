@@ -223,6 +223,34 @@ def test_only_a_bounded_history_with_a_few_tasks_of_each_run_is_kept() -> None:
     assert len(cluster.tasks(WORK)) == 2 * TASKS_KEPT_MAX
 
 
+def test_without_a_history_the_run_that_others_wait_for_is_remembered_without_its_tasks() -> None:
+    cluster = a_cluster()
+    cluster.failures = {1: 1}
+    job = a_job(retries=0, history_succeeded=0, history_failed=0).services["work"]
+    app = a_service("app", depends_on={"work": DependencyCondition.COMPLETED})
+    cluster.deploy(a_stack(job, app))
+    cluster.settle()
+    assert [run.state for run in cluster.runs()] == [RunState.FAILED]
+    assert "whose run 1 failed" in cluster.look().problems[APP].message
+
+    cluster.deploy(a_stack(job, app))
+    cluster.settle()
+
+    assert [(run.number, run.state) for run in cluster.runs()] == [(2, RunState.SUCCEEDED)]
+    assert (len(cluster.ready()), cluster.tasks(WORK)) == (1, [])
+
+
+def test_without_a_history_a_schedules_runs_are_forgotten() -> None:
+    cluster = a_cluster()
+    cluster.deploy(a_job(schedule="0 0 * * *", history_succeeded=0))
+    cluster.settle()
+    ask_for_a_run(cluster)
+    cluster.until_over()
+    cluster.settle()
+
+    assert cluster.runs() == []
+
+
 def test_a_removed_job_leaves_nothing_and_runs_again_when_it_is_deployed_anew() -> None:
     cluster = a_cluster()
     cluster.deploy(a_job())
