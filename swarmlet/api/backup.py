@@ -8,6 +8,7 @@ from aiohttp import web
 import swarmlet
 from swarmlet.api.routes import PEER, ensure_consistency
 from swarmlet.api.schema import REVISION_HEADER
+from swarmlet.api.streaming import streamed
 from swarmlet.errors import SwarmletError
 from swarmlet.recovery.backup_file import MEDIA_TYPE, BackupHead, BackupWriter
 
@@ -37,12 +38,11 @@ async def backup(request: web.Request) -> web.StreamResponse:
         taken_at=time.time(),
         version=swarmlet.__version__,
     )
-    response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, REVISION_HEADER: str(view.revision)})
-    await response.prepare(request)
-    writer = BackupWriter()
-    await response.write(writer.begin(head))
-    for piece in view.pieces():
-        await response.write(writer.piece(piece))
-        await asyncio.sleep(0)  # a fast reader never makes the write wait, and others want their turn
-    await response.write_eof(writer.end())
+    async with streamed(request, {"Content-Type": MEDIA_TYPE, REVISION_HEADER: str(view.revision)}) as response:
+        writer = BackupWriter()
+        await response.write(writer.begin(head))
+        for piece in view.pieces():
+            await response.write(writer.piece(piece))
+            await asyncio.sleep(0)  # a fast reader never makes the write wait, and others want their turn
+        await response.write(writer.end())
     return response

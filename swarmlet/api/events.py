@@ -17,7 +17,8 @@ from aiohttp import web
 
 from swarmlet.api.peer import Peer
 from swarmlet.api.routes import PEER
-from swarmlet.api.schema import EventView
+from swarmlet.api.schema import EVENTS_TYPE, EventView
+from swarmlet.api.streaming import streamed
 from swarmlet.drivers.signal import listening, wait_at_most
 from swarmlet.model.observed import ObservedState
 from swarmlet.store import Change, Compacted
@@ -30,8 +31,13 @@ routes = web.RouteTableDef()
 async def stream_events(request: web.Request) -> web.StreamResponse:
     peer = request.app[PEER]
     last = await _start_revision(request, peer)
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-    await response.prepare(request)
+    async with streamed(request, {"Content-Type": EVENTS_TYPE, "Cache-Control": "no-store"}) as response:
+        await _follow(peer, last, response)
+    return response
+
+
+async def _follow(peer: Peer, last: int, response: web.StreamResponse) -> None:
+    """Until there is a gap."""
     await response.write(f"id: {last}\n: follow\n\n".encode())
     observed, epoch = peer.membership.observed(), peer.consensus.machine.epoch
     with listening(peer.consensus.applied, peer.membership.changed) as woken:
@@ -44,7 +50,7 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
                     revision=peer.consensus.store.revision, kind="compacted", key="", message=str(error), at=time.time()
                 )
                 await response.write(_frame(told))
-                return response
+                return
             for change, following in pairwise((*changes, None)):
                 assert change is not None, "only the end has nothing"
                 kind = "put" if change.value is not None else "delete"

@@ -6,6 +6,8 @@ from aiohttp import web
 
 from swarmlet.api.routes import PEER, named_task
 from swarmlet.api.schema import LOG_LINES_TYPE, LogLineView
+from swarmlet.api.streaming import streamed
+from swarmlet.runtime.interface import LogLine
 
 routes = web.RouteTableDef()
 
@@ -16,16 +18,14 @@ async def stream_logs(request: web.Request) -> web.StreamResponse:
     peer = request.app[PEER]
     task = named_task(request, peer.consensus.replica.state)
     node = peer.moment().node_name(task.node)
-    response = web.StreamResponse(headers={"Content-Type": LOG_LINES_TYPE})
     async with aclosing(peer.logs(task, _tail(request), bool(request.query.get("follow")))) as lines:
         # The first line is awaited before the answer begins, so that a refusal is a problem document, not half a body.
         first = await anext(lines, None)
-        await response.prepare(request)
-        if first is not None:
-            line = first
-            await response.write(_encode(task.id, node, line.at, line.stream, line.text))
-            async for line in lines:
-                await response.write(_encode(task.id, node, line.at, line.stream, line.text))
+        async with streamed(request, {"Content-Type": LOG_LINES_TYPE}) as response:
+            if first is not None:
+                await response.write(_encode(task.id, node, first))
+                async for line in lines:
+                    await response.write(_encode(task.id, node, line))
     return response
 
 
@@ -38,5 +38,6 @@ def _tail(request: web.Request) -> int | None:
     return int(text)
 
 
-def _encode(task: str, node: str, at: float, stream: str, text: str) -> bytes:
-    return LogLineView(task=task, node=node, at=at, stream=stream, text=text).model_dump_json().encode() + b"\n"
+def _encode(task: str, node: str, line: LogLine) -> bytes:
+    view = LogLineView(task=task, node=node, at=line.at, stream=line.stream, text=line.text)
+    return view.model_dump_json().encode() + b"\n"

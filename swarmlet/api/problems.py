@@ -103,7 +103,10 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
     except SwarmletError as error:
         status, title = next((code, title) for kind, code, title in STATUS_OF if _is_a(error, kind))
         present = error.present if isinstance(error, CompareFailed) else None
-        return problem_response(Problem(title=title, status=status, detail=str(error), revision=present))
+        problem = Problem(
+            title=title, status=status, detail=str(error), revision=present, nothing_done=_nothing_done(error) or None
+        )
+        return problem_response(problem)
     except ConnectionError:
         raise  # the client is gone: nobody is left to be told
     except Exception as error:
@@ -111,6 +114,10 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         log.exception("request_failed", method=request.method, path=request.path)
         detail = f"{type(error).__name__}: the agent's log has the details"
         return problem_response(Problem(title="Internal fault", status=500, detail=detail))
+
+
+def _nothing_done(error: SwarmletError) -> bool:
+    return isinstance(error, TooManyWrites) or (isinstance(error, NoLeader) and not error.asked)
 
 
 def _is_a(error: SwarmletError, kind: type[SwarmletError]) -> bool:

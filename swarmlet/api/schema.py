@@ -9,6 +9,7 @@ REVISION_HEADER = "Swarmlet-Revision"
 """On every answer under /v1: the store revision it was derived from or that it made."""
 PROBLEM_TYPE = "application/problem+json"
 LOG_LINES_TYPE = "application/x-ndjson"
+EVENTS_TYPE = "text/event-stream"
 
 T = TypeVar("T")
 
@@ -355,3 +356,5 @@ class Problem(Schema):
     column: int | None = None
     revision: int | None = None
     """The object's present revision, 0 where there is none: when a write was meant for another one."""
+    nothing_done: bool | None = None
+    """True with 503 where that is certain: sent again, to any peer, it can't be done twice."""

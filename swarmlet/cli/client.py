@@ -1,34 +1,37 @@
 """A small HTTP client for the API: several addresses tried in turn, TCP or a Unix socket, problems as errors.
 
-Every request of the API is safe to repeat (writes are idempotent), so one that failed on the way is sent to the
-next address.
+What did not reach a peer, or was certainly not done there, goes to the next address. Where that is uncertain (no
+answer came, or a leader may have done it) it depends: most requests may be done twice, and also go on to the next. What
+must not be done twice is sent by `request_once`, which says then that the outcome is unknown, and what shows it.
 """
 
 import http.client
-import json
 import os
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlencode
+from typing import TypeVar
+from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
 
 from swarmlet.api.schema import REVISION_HEADER, Problem
+from swarmlet.cli.addresses import ADDRESS_VARIABLE, NoPeer, connection_to
 from swarmlet.errors import SwarmletError
 
-ADDRESS_VARIABLE = "SWARMLET_ADDR"
 TOKEN_VARIABLE = "SWARMLET_TOKEN"
 DEFAULT_ADDRESSES = ("unix:///var/lib/swarmlet/api.sock", "127.0.0.1:8420")
-API_PORT = 8420
 PART_BYTES = 256 * 1024
+FOREIGN_TEXT_MAX = 200
+"""Characters shown of an error that is no problem document: it may be a whole web page."""
+JSON_HEADERS = {"Content-Type": "application/json"}
 TIMEOUT_S = 15.0
 """Longer than a peer takes to say that there is no leader."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+Query = Mapping[str, str | int | None]
+"""None leaves a name out."""
 
 
 class ApiError(SwarmletError):
@@ -39,21 +42,33 @@ class ApiError(SwarmletError):
         self.problem = problem
 
 
-class NoPeer(SwarmletError):
-    def __init__(self, failures: list[str]) -> None:
-        tried = "; ".join(failures)
-        super().__init__(f"no peer answered ({tried}): is an agent running? set {ADDRESS_VARIABLE} to a peer's address")
+class OutcomeUnknown(SwarmletError):
+    """It may have been done or not, and must not be done twice."""
+
+    def __init__(self, address: str, why: str, shown_by: str) -> None:
+        super().__init__(f"{address}: {why}; it may have been done or not: see '{shown_by}' before you do it again")
+        self.shown_by = shown_by
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
+class BrokenOff(SwarmletError):
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"the answer of {address} broke off ({why}): try again")
+        self.address = address
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+
+class NotAPeer(SwarmletError):
+    def __init__(self, what: str, address: str = "") -> None:
+        where = f" at {address}" if address else ""
+        super().__init__(
+            f"what answers{where} is no peer of this version ({what}): set {ADDRESS_VARIABLE} to a peer's address"
+        )
+
+
+class BadToken(SwarmletError):
+    def __init__(self) -> None:
+        super().__init__(
+            f"{TOKEN_VARIABLE} holds what can be no token: set it to the one word that is in the peer's api.token_file"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +76,50 @@ class Answer:
     body: bytes
     revision: int
     """The store revision that the peer answered from, 0 where it named none."""
+    address: str
 
     def parse(self, kind: type[ModelT]) -> ModelT:
-        return kind.model_validate_json(self.body)
+        return parsed(kind, self.body, self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Query = field(default_factory=dict)
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    shown_by: str | None = None
+    """The command that shows what became of it, where it must not be done twice."""
+
+    @property
+    def target(self) -> str:
+        wanted = {name: value for name, value in self.query.items() if value is not None}
+        return f"{self.path}?{urlencode(wanted, errors='surrogateescape')}" if wanted else self.path
+
+
+def path_to(*parts: str) -> str:
+    """Of the parts of a path under /v1, as they are: whatever is in a name, it stays one part."""
+    return "/v1/" + "/".join(quote(part, safe="", errors="surrogateescape") for part in parts)
+
+
+def parsed(kind: type[ModelT], text: str | bytes, address: str = "") -> ModelT:
+    """Raises `NotAPeer`."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise NotAPeer(f"{place}: {fault['msg']}" if place else fault["msg"], address) from error
 
 
 class Client:
     def __init__(self, addresses: tuple[str, ...], token: str | None) -> None:
+        """Raises `NoPeer` and `BadToken` for what can be none."""
+        for address in addresses:
+            connection_to(address, None)
+        if token is not None and (not (token.isascii() and token.isprintable()) or " " in token):
+            raise BadToken
         self._addresses = addresses
         self._token = token
 
@@ -87,97 +139,116 @@ class Client:
         method: str,
         path: str,
         body: BaseModel | None = None,
-        query: dict[str, str | int | None] | None = None,
+        query: Query | None = None,
         content: bytes | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """`content` is sent as it is, in place of a `body` in JSON."""
+        """For what may be done twice. `content` is sent as it is, in place of a `body` in JSON."""
         sent = headers or {}
         if body is not None:
-            content, sent = body.model_dump_json().encode(), {"Content-Type": "application/json", **sent}
-        with self._open(method, path, content, sent, query or {}, TIMEOUT_S) as response:
-            return Answer(response.read(), int(response.headers.get(REVISION_HEADER, "0")))
+            content, sent = body.model_dump_json().encode(), {**JSON_HEADERS, **sent}
+        return self._whole(_Request(method, path, query or {}, content, sent))
 
-    def lines(self, path: str, timeout_s: float | None, **query: str | int | None) -> Iterator[str]:
+    def request_once(
+        self, method: str, path: str, body: BaseModel | None = None, query: Query | None = None, *, shown_by: str
+    ) -> Answer:
+        """For what must not be done twice. Raises `OutcomeUnknown`, which names the command that shows the outcome."""
+        content, sent = (None, {}) if body is None else (body.model_dump_json().encode(), JSON_HEADERS)
+        return self._whole(_Request(method, path, query or {}, content, sent, shown_by))
+
+    def lines(self, path: str, content_type: str, timeout_s: float | None, **query: str | int | None) -> Iterator[str]:
         """A streamed answer, line by line, without the line ends. None waits for ever between two lines."""
-        with self._open("GET", path, None, {}, query, timeout_s) as response:
-            for line in response:
-                yield line.decode(errors="replace").rstrip("\n")
+        with self._open(_Request("GET", path, query), timeout_s) as (address, response):
+            if response.headers.get_content_type() != content_type:
+                raise NotAPeer(f"it sends {response.headers.get_content_type()}", address)
+            begun = b""
+            for part in _parts(address, response):
+                *whole, begun = (begun + part).split(b"\n")
+                for line in whole:
+                    yield line.decode(errors="replace")
+            if begun:
+                yield begun.decode(errors="replace")
 
     def parts(self, path: str, **query: str | int | None) -> Iterator[bytes]:
-        """A large answer, as it arrives. Raises `NoPeer` also when it breaks off."""
-        with self._open("GET", path, None, {}, query, TIMEOUT_S) as response:
-            try:
-                while part := response.read(PART_BYTES):
-                    yield part
-            except (OSError, http.client.HTTPException) as error:
-                raise NoPeer([f"the answer broke off: {error}"]) from error
+        """A large answer, as it arrives."""
+        with self._open(_Request("GET", path, query), TIMEOUT_S) as (address, response):
+            yield from _parts(address, response)
+
+    def _whole(self, request: _Request) -> Answer:
+        try:
+            with self._open(request, TIMEOUT_S) as (address, response):
+                revision = response.headers.get(REVISION_HEADER, "0")
+                if not (revision.isascii() and revision.isdigit()):
+                    raise NotAPeer(f"{REVISION_HEADER}: {revision}", address)
+                return Answer(b"".join(_parts(address, response)), int(revision), address)
+        except BrokenOff as error:
+            if request.shown_by is None:
+                raise
+            raise OutcomeUnknown(error.address, "its answer broke off", request.shown_by) from error
 
     @contextmanager
-    def _open(
-        self,
-        method: str,
-        path: str,
-        content: bytes | None,
-        headers: dict[str, str],
-        query: dict[str, str | int | None],
-        timeout_s: float | None,
-    ) -> Iterator[http.client.HTTPResponse]:
-        wanted = {name: value for name, value in query.items() if value is not None}
-        target = f"{path}?{urlencode(wanted)}" if wanted else path
+    def _open(self, request: _Request, timeout_s: float | None) -> Iterator[tuple[str, http.client.HTTPResponse]]:
+        """The answer, and whose it is. Raises `ApiError`, `NoPeer`, `OutcomeUnknown`."""
         failures: list[str] = []
         unavailable: ApiError | None = None
         for address in self._addresses:
-            connection = _connect(address, timeout_s)
+            connection = connection_to(address, timeout_s)
             try:
                 try:
-                    response = self._send(connection, method, target, content, headers)
+                    connection.connect()
+                except OSError as error:
+                    failures.append(f"{address}: {_why(error)}")
+                    continue
+                try:
+                    response = self._send(connection, request)
                 except (OSError, http.client.HTTPException) as error:
-                    failures.append(f"{address}: {error}")
+                    if request.shown_by is not None:
+                        raise OutcomeUnknown(address, _why(error), request.shown_by) from error
+                    failures.append(f"{address}: {_why(error)}")
                     continue
-                if response.status >= 400:
-                    problem = ApiError(_problem(response))
-                    if response.status != 503:
-                        raise problem
-                    # Another peer may know a leader that this one does not.
-                    unavailable = problem
-                    continue
-                yield response
-                return
+                if response.status < 400:
+                    yield address, response
+                    return
+                problem = _problem(address, response)
+                if response.status != 503:
+                    raise ApiError(problem)
+                if request.shown_by is not None and not problem.nothing_done:
+                    raise OutcomeUnknown(address, problem.detail, request.shown_by)
+                # Another peer may know a leader that this one does not.
+                unavailable = ApiError(problem)
             finally:
                 connection.close()
         raise unavailable or NoPeer(failures)
 
-    def _send(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        target: str,
-        content: bytes | None,
-        headers: dict[str, str],
-    ) -> http.client.HTTPResponse:
-        sent = {"Accept": "application/json", **headers}
+    def _send(self, connection: http.client.HTTPConnection, request: _Request) -> http.client.HTTPResponse:
+        sent = {"Accept": "application/json", **request.headers}
         if self._token:
             sent["Authorization"] = f"Bearer {self._token}"
-        connection.request(method, target, body=content, headers=sent)
+        connection.request(request.method, request.target, body=request.content, headers=sent)
         return connection.getresponse()
 
 
-def _connect(address: str, timeout_s: float | None) -> http.client.HTTPConnection:
-    timeout: Any = timeout_s
-    if address.startswith("unix:"):
-        return _UnixConnection(address.removeprefix("unix:").removeprefix("//"), timeout)
-    host, _, port = address.removeprefix("http://").rstrip("/").rpartition(":")
-    if not host:
-        host, port = port, str(API_PORT)
-    if not port.isdigit():
-        raise NoPeer([f"{address}: write HOST:PORT, http://HOST:PORT or unix:///PATH"])
-    return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=timeout)
-
-
-def _problem(response: http.client.HTTPResponse) -> Problem:
-    text = response.read().decode(errors="replace")
+def _parts(address: str, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """A body to its end. Raises `BrokenOff` where that does not come: what was there so far is not all."""
     try:
-        return Problem.model_validate(json.loads(text))
-    except (ValueError, ValidationError):
-        return Problem(title=response.reason, status=response.status, detail=text or response.reason)
+        while part := response.read1(PART_BYTES):
+            yield part
+    except (OSError, http.client.HTTPException) as error:
+        raise BrokenOff(address, _why(error)) from error
+    if response.length:
+        raise BrokenOff(address, f"{response.length} bytes are missing")
+
+
+def _problem(address: str, response: http.client.HTTPResponse) -> Problem:
+    """The peer's own, or one made of whatever came in its place. Raises `BrokenOff`."""
+    text = b"".join(_parts(address, response)).decode(errors="replace")
+    try:
+        return Problem.model_validate_json(text)
+    except ValidationError:
+        told = " ".join(text.split())[:FOREIGN_TEXT_MAX] or response.reason
+        detail = f"{told} ({response.status}, from {address}, which is no peer or has one behind it)"
+        return Problem(title=response.reason, status=response.status, detail=detail)
+
+
+def _why(error: Exception) -> str:
+    return str(error) or type(error).__name__

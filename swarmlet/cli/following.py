@@ -5,8 +5,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from swarmlet.api.schema import EventView, Listing, LogLineView, TaskView
-from swarmlet.cli.client import ApiError, Client, NoPeer
+from swarmlet.api.schema import EVENTS_TYPE, LOG_LINES_TYPE, EventView, Listing, LogLineView, TaskView
+from swarmlet.cli.addresses import NoPeer
+from swarmlet.cli.client import BrokenOff, Client, NotAPeer, parsed
 from swarmlet.errors import SwarmletError
 
 POLL_S = 0.2
@@ -45,14 +46,21 @@ def follow_events(client: Client, since: int | None, say: Callable[[EventView], 
     last = since
     while True:
         try:
-            for line in client.lines("/v1/events", STREAM_TIMEOUT_S, **{"from": last}):
+            for line in client.lines("/v1/events", EVENTS_TYPE, STREAM_TIMEOUT_S, **{"from": last}):
                 if line.startswith("id: "):
                     # A transaction's last change has it; one that was cut off comes again as a whole.
-                    last = int(line.removeprefix("id: "))
+                    last = _revision(line.removeprefix("id: "))
                 elif line.startswith("data: {"):
-                    say(EventView.model_validate_json(line.removeprefix("data: ")))
-        except (OSError, NoPeer):
+                    say(parsed(EventView, line.removeprefix("data: ")))
+        except (NoPeer, BrokenOff):
             time.sleep(RECONNECT_S)
+
+
+def _revision(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise NotAPeer(f"event id {text}") from error
 
 
 def follow_logs(
@@ -70,23 +78,25 @@ def follow_logs(
 
 def _task_lines(client: Client, task: str, follow: bool, tail: int | None) -> Iterator[LogLineView]:
     timeout_s = None if follow else STREAM_TIMEOUT_S
-    for line in client.lines(f"/v1/tasks/{task}/logs", timeout_s, tail=tail, follow=1 if follow else None):
-        yield LogLineView.model_validate_json(line)
+    path = f"/v1/tasks/{task}/logs"
+    for line in client.lines(path, LOG_LINES_TYPE, timeout_s, tail=tail, follow=1 if follow else None):
+        yield parsed(LogLineView, line)
 
 
 def follow_tasks(
     client: Client, tasks: list[str], follow: bool, tail: int | None, say: Callable[[LogLineView], None]
 ) -> None:
     """Read all tasks side by side, print in the order of arrival; a task whose log can't be had is named at the end."""
-    arriving: queue.Queue[LogLineView | SwarmletError | OSError | None] = queue.Queue(LINES_WAITING_MAX)
+    arriving: queue.Queue[LogLineView | SwarmletError | None] = queue.Queue(LINES_WAITING_MAX)
 
     def read(task: str) -> None:
         try:
             for line in _task_lines(client, task, follow, tail):
                 arriving.put(line)
-        except (ApiError, NoPeer, OSError) as error:
+        except SwarmletError as error:
             arriving.put(error)
-        arriving.put(None)
+        finally:
+            arriving.put(None)
 
     for task in tasks:
         threading.Thread(target=read, args=(task,), daemon=True).start()

@@ -166,7 +166,7 @@ def cancel(target: RunArgument, output: OutputOption = Output.TABLE) -> None:
     """End a run now: its tasks are stopped, within their grace period."""
     client = Client.from_environment()
     run = _run_id(client, target)
-    reply = client.request("POST", f"/v1/runs/{run}/cancel").parse(WriteReply)
+    reply = client.request_once("POST", f"/v1/runs/{run}/cancel", shown_by=f"swarmlet job show {run}").parse(WriteReply)
     show_json(reply) if output is Output.JSON else print(f"run {run}: cancelled, revision {reply.revision}")
 
 

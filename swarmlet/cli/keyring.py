@@ -12,6 +12,8 @@ from swarmlet.errors import SwarmletError
 
 app = typer.Typer(no_args_is_help=True, help="The cluster's keys: list them, and change them while it runs.")
 
+SHOWN_BY = "swarmlet keyring list"
+
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="A key's id, as `swarmlet keyring list` shows it.")]
 
 
@@ -33,7 +35,8 @@ def list_keys(output: OutputOption = Output.TABLE) -> None:
 @app.command()
 def install(output: OutputOption = Output.TABLE) -> None:
     """Make a new key and give it to every live node. They accept it from now on; nothing is sealed with it yet."""
-    view = Client.from_environment().request("POST", "/v1/keyring/keys").parse(KeyringView)
+    client = Client.from_environment()
+    view = client.request_once("POST", "/v1/keyring/keys", shown_by=SHOWN_BY).parse(KeyringView)
     _done(f"key {view.key} is installed", view, output, f"swarmlet keyring use {view.key}")
 
 
@@ -54,10 +57,10 @@ def remove(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Accept this key no longer. No live node may seal with it."""
-    answer = Client.from_environment().request(
-        "DELETE", f"/v1/keyring/keys/{key}", query={"force": 1 if force else None}
-    )
-    _done(f"key {key} is removed", answer.parse(KeyringView), output, "")
+    client = Client.from_environment()
+    query = {"force": 1 if force else None}
+    view = client.request_once("DELETE", f"/v1/keyring/keys/{key}", query=query, shown_by=SHOWN_BY).parse(KeyringView)
+    _done(f"key {key} is removed", view, output, "")
 
 
 def _failed(view: KeyringView) -> bool:

@@ -289,7 +289,7 @@ def remove(
 ) -> None:
     """Remove a stack and wait until none of its tasks is left. Named volumes stay."""
     client = Client.from_environment()
-    reply = client.request("DELETE", f"/v1/stacks/{stack}").parse(WriteReply)
+    reply = client.request_once("DELETE", f"/v1/stacks/{stack}", shown_by="swarmlet stacks").parse(WriteReply)
     if not detach:
         following.wait_gone(client, stack, timeout)
     show_json(reply) if output is Output.JSON else print(f"{stack}: removed, revision {reply.revision}")

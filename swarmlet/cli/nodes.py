@@ -152,7 +152,8 @@ def taint(
 @node_app.command()
 def forget(node: NodeArgument, output: OutputOption = Output.TABLE) -> None:
     """Strike a node off whose host never returns. It must be down, and nothing assigned to it."""
-    reply = Client.from_environment().request("DELETE", f"/v1/nodes/{node}").parse(WriteReply)
+    client = Client.from_environment()
+    reply = client.request_once("DELETE", f"/v1/nodes/{node}", shown_by="swarmlet nodes").parse(WriteReply)
     show_json(reply) if output is Output.JSON else print(f"{node}: forgotten, revision {reply.revision}")
 
 

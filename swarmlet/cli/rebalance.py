@@ -34,7 +34,11 @@ def rebalance(
     """Make a lopsided cluster even again, in few moves: each task stops when its successor serves elsewhere."""
     client = Client.from_environment()
     request = RebalanceRequest(dry_run=dry_run, moves_max=moves)
-    reply = client.request("POST", "/v1/rebalance", request).parse(RebalanceReply)
+    if dry_run:
+        answer = client.request("POST", "/v1/rebalance", request)
+    else:
+        answer = client.request_once("POST", "/v1/rebalance", request, shown_by="swarmlet rebalance --dry-run")
+    reply = answer.parse(RebalanceReply)
     if output is Output.JSON:
         show_json(reply)
     elif not reply.moves:

@@ -61,7 +61,9 @@ def rollback(
 ) -> None:
     """Make a service what it was as an earlier revision, all of it, and wait until it is."""
     client = Client.from_environment()
-    reply = client.request("POST", f"/v1/services/{service}/rollback", RollbackRequest(to=to)).parse(WriteReply)
+    reply = client.request_once(
+        "POST", f"/v1/services/{service}/rollback", RollbackRequest(to=to), shown_by=f"swarmlet history {service}"
+    ).parse(WriteReply)
     if detach:
         show_json(reply) if output is Output.JSON else print(f"{service}: committed as revision {reply.revision}")
         return
@@ -133,7 +135,14 @@ def abort(service: ServiceArgument) -> None:
 
 
 def _steer(service: str, action: RolloutAction, done: str) -> None:
-    client = Client.from_environment()
-    request = RolloutRequest(action=action)
-    reply = client.request("POST", f"/v1/services/{service}/rollout", request).parse(WriteReply)
+    reply = (
+        Client.from_environment()
+        .request_once(
+            "POST",
+            f"/v1/services/{service}/rollout",
+            RolloutRequest(action=action),
+            shown_by=f"swarmlet rollout status {service}",
+        )
+        .parse(WriteReply)
+    )
     print(f"{service}: the rollout {done}, revision {reply.revision}")

@@ -29,11 +29,14 @@ class NotTaken(SwarmletError):
 
 
 class NoLeader(SwarmletError):
-    """A write or a linearizable read found no leader, or no answer from it, in its time. It may be tried again."""
+    """A write or a linearizable read found no leader, or no answer from it, in its time."""
 
     def __init__(self, waited_s: float, last: str) -> None:
+        """`last`: what came of asking a leader; empty where none was there to be asked."""
         super().__init__(f"no leader answered within {waited_s:.1f} s ({last or 'none is elected'})")
         self.waited_s = waited_s
+        self.asked = bool(last)
+        """A leader may have done, or may still do, what it was asked for."""
 
 
 class _Interrupted(SwarmletError):

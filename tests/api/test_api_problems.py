@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 
 from swarmlet.api.problems import problem_middleware
 from swarmlet.drivers.leader_calls import NoLeader
+from swarmlet.drivers.sessions import TooManyWrites
 
 
 async def answer_to(failure: Exception) -> tuple[int, str, dict[str, object], str | None]:
@@ -32,6 +33,15 @@ async def test_without_a_leader_the_client_is_told_when_to_try_again() -> None:
 
     assert (status, kind, retry_after) == (503, "application/problem+json", "1")
     assert problem["title"] == "No leader"
+
+
+async def test_only_where_no_leader_was_asked_is_it_certain_that_nothing_was_done() -> None:
+    *_, nobody_asked, _ = await answer_to(NoLeader(5.0, ""))
+    *_, asked, _ = await answer_to(NoLeader(5.0, "the write is committed, but this peer has not caught up with it"))
+    *_, not_begun, _ = await answer_to(TooManyWrites())
+
+    assert (nobody_asked["nothing_done"], not_begun["nothing_done"]) == (True, True)
+    assert "nothing_done" not in asked
 
 
 async def test_a_refusal_of_the_router_is_a_problem_too() -> None:

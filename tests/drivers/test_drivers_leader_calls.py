@@ -107,6 +107,16 @@ async def test_an_unknown_address_of_the_leader_is_told_when_the_time_is_over(as
         await asked.ask(timeout_s=0.05)
 
 
+async def test_a_call_without_an_answer_knows_whether_any_leader_was_asked(asked: Asked) -> None:
+    with pytest.raises(NoLeader) as unanswered:
+        await asked.ask(timeout_s=0.02)
+    asked.leader[0] = None
+    with pytest.raises(NoLeader) as unasked:
+        await asked.ask(timeout_s=0.02)
+
+    assert (unanswered.value.asked, unasked.value.asked) == (True, False)
+
+
 async def test_a_local_answer_of_several_steps_is_given_up_with_the_lead(asked: Asked) -> None:
     given_up = asyncio.Event()
 
