@@ -1,5 +1,6 @@
 """Jobs as Jobs and CronJobs. A completion is an index there, with its own retries; one that fails, fails the Job."""
 
+from swarmlet.export.cron import cron_of
 from swarmlet.export.document import Document, ServiceNotes, said
 from swarmlet.export.metadata import ServiceNames
 from swarmlet.export.quantities import seconds
@@ -8,7 +9,6 @@ from swarmlet.model.spec import Mode, ServiceSpec
 
 USUAL_BACKOFF_S = 10.0
 """Kubernetes' own, doubled with each failure, up to six minutes."""
-CRON_FIELDS = 5
 _CONCURRENCY = {Concurrency.ALLOW: "Allow", Concurrency.FORBID: "Forbid", Concurrency.REPLACE: "Replace"}
 _KEY = "x-swarmlet.job"
 
@@ -24,7 +24,7 @@ def job_of(spec: ServiceSpec, policy: JobPolicy, names: ServiceNames, pod: Docum
         "kind": "CronJob",
         "metadata": names.metadata(),
         "spec": {
-            "schedule": _schedule(policy.schedule),
+            "schedule": cron_of(policy.schedule, notes),
             "timeZone": "Etc/UTC" if policy.time_zone == "UTC" else policy.time_zone,
             "concurrencyPolicy": _CONCURRENCY[policy.concurrency],
             "successfulJobsHistoryLimit": policy.history_succeeded,
@@ -49,11 +49,6 @@ def _job(spec: ServiceSpec, policy: JobPolicy, pod: Document) -> Document:
     )
 
 
-def _schedule(written: str) -> str:
-    fields = written.split()
-    return " ".join(fields[1:]) if len(fields) == CRON_FIELDS + 1 else written
-
-
 def _note_what_is_lost(spec: ServiceSpec, policy: JobPolicy, notes: ServiceNotes) -> None:
     notes.add_if(spec.mode is Mode.GLOBAL, "deploy.mode", "a job on every node can't be said: it runs once, somewhere")
     notes.add_if(policy.backoff_s != USUAL_BACKOFF_S, f"{_KEY}.backoff", "is 10 s there, doubled with each failure")
@@ -62,5 +57,3 @@ def _note_what_is_lost(spec: ServiceSpec, policy: JobPolicy, notes: ServiceNotes
         f"{_KEY}.completions",
         "SWARMLET_SLOT is JOB_COMPLETION_INDEX there, which begins with 0",
     )
-    has_seconds = len(policy.schedule.split()) == CRON_FIELDS + 1
-    notes.add_if(has_seconds, f"{_KEY}.schedule", "seconds can't be said: it runs at the minute")
