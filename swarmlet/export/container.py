@@ -51,6 +51,9 @@ def _program(template: TaskTemplate, notes: ServiceNotes) -> Document:
     if entrypoint == ():
         notes.add_if(not command, "entrypoint", "can't be cleared without a command: the image's own counts")
         entrypoint, command = command, None
+    notes.add_if(
+        command == () and not entrypoint, "command", "can't be cleared without an entrypoint: the image's own counts"
+    )
     return {
         "command": literals(entrypoint or ()),
         "args": literals(command or ()),

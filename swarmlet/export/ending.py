@@ -23,11 +23,7 @@ def restart_policy(group: Group) -> str:
 
 def _restarts_in_place(group: Group) -> bool:
     """Indices have retries only with pods that are never restarted."""
-    return group.ends and group.first.spec.replicas <= 1 and not _runs_once(_all(group))
-
-
-def _all(group: Group) -> Sequence[Member]:
-    return (*group.inits, *group.rest)
+    return group.ends and group.first.spec.replicas <= 1 and not _runs_once(group.members)
 
 
 def _runs_once(members: Sequence[Member]) -> bool:
@@ -49,9 +45,8 @@ def ending_job(group: Group, pod: Document) -> Document:
 
 
 def _retries(group: Group) -> int:
-    members = _all(group)
-    first = group.first
-    first.notes.add("restart", "it ends, so it is a Job there: delete it before you apply another version")
+    members = group.members
+    group.first.notes.add("restart", "it ends, so it is a Job there: delete it before you apply another version")
     if _runs_once(members):
         for each in members:
             again = each.spec.template.restart.condition is not RestartCondition.NEVER

@@ -51,6 +51,8 @@ def _job(spec: ServiceSpec, policy: JobPolicy, pod: Document) -> Document:
 
 def _note_what_is_lost(spec: ServiceSpec, policy: JobPolicy, notes: ServiceNotes) -> None:
     notes.add_if(spec.mode is Mode.GLOBAL, "deploy.mode", "a job on every node can't be said: it runs once, somewhere")
+    notes.add_if(spec.template.ports, "ports", "nobody reaches a Job: it has no Service")
+    notes.add_if(spec.ingress, "x-swarmlet.ingress", "nobody reaches a Job: it has no Ingress")
     notes.add_if(policy.backoff_s != USUAL_BACKOFF_S, f"{_KEY}.backoff", "is 10 s there, doubled with each failure")
     notes.add_if(
         policy.completions > 1,

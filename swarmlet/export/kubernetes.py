@@ -90,7 +90,7 @@ def _of_group(group: Group, reveal: bool) -> list[Document]:
     pods: list[Document] = []
     has_claims = False
     restart = restart_policy(group)
-    for each in (*group.rest, *group.inits):
+    for each in group.members:
         spec, names, notes = each.spec, each.names, each.notes
         _note_what_is_lost(each, group)
         storage = storage_of(spec, names, reveal, notes)
@@ -118,6 +118,8 @@ def _note_what_is_lost(member: Member, group: Group) -> None:
     )
     notes.add_if(spec.restarts_with, "depends_on", "pods are not restarted with those they depend on")
     notes.add_if(spec.template.pod, "x-swarmlet.pod", "a new version of one member replaces the pod as a whole")
+    own, chosen = spec.template.options.hostname, group.hostname
+    notes.add_if(own and own != chosen, "hostname", f"all members of a pod have the same there: {chosen}")
     note_leftovers(spec, notes)
 
 

@@ -26,7 +26,7 @@ class ServiceNames:
     volumes: Mapping[str, str] = field(default_factory=dict)
     """Of claims, by the volumes' full names."""
     shared_volumes: frozenset[str] = frozenset()
-    """Those that several services mount."""
+    """Those that pods of several kinds mount."""
 
     def selector(self) -> dict[str, str]:
         """Of its pods."""

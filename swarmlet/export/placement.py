@@ -45,7 +45,7 @@ def placement_of(spec: ServiceSpec, names: ServiceNames, notes: ServiceNotes) ->
         {
             "affinity": _affinity(spec, names, notes),
             "topologySpreadConstraints": [_spread(label, names) for label in placement.spread],
-            "tolerations": [_toleration(each) for each in placement.tolerations],
+            "tolerations": [_toleration(each, notes) for each in placement.tolerations],
             "priorityClassName": priority_class(spec.priority),
         }
     )
@@ -158,12 +158,19 @@ def _spread(attribute: str, names: ServiceNames) -> Document:
     }
 
 
-def _toleration(toleration: Toleration) -> Document:
+def _toleration(toleration: Toleration, notes: ServiceNotes) -> Document:
+    """Without a key it has to be one of every value."""
+    value = toleration.value if toleration.key else None
+    notes.add_if(
+        value != toleration.value,
+        "x-swarmlet.tolerations",
+        f"the value {toleration.value!r} can't be said without a key: taints of every value are tolerated there",
+    )
     return said(
         {
             "key": toleration.key or None,
-            "operator": "Exists" if toleration.value is None else "Equal",
-            "value": toleration.value,
+            "operator": "Exists" if value is None else "Equal",
+            "value": value,
             "effect": _EFFECTS[toleration.effect] if toleration.effect else None,
         }
     )

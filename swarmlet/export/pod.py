@@ -36,7 +36,7 @@ def pod_of(member: Member, storage: Storage, restart: str, *, is_init: bool) -> 
                 # Variables like DB_PORT=tcp://…, which nobody wrote, would meet those that programs expect.
                 "enableServiceLinks": False,
                 "terminationGracePeriodSeconds": seconds(template.stop_grace_period_s),
-                "hostname": dns_name(template.options.hostname) if template.options.hostname else None,
+                "hostname": _hostname(template.options, notes),
                 "hostAliases": _aliases(template.options, notes),
                 "dnsConfig": _dns(template.options, notes),
                 **host_namespaces(template, notes),
@@ -57,6 +57,14 @@ def _metadata(template: TaskTemplate, notes: ServiceNotes) -> tuple[dict[str, st
     lost = [key for key in rest if key not in annotations]
     notes.add_if(lost, "labels", f"neither a label nor an annotation may be called so, left out: {', '.join(lost)}")
     return labels, annotations
+
+
+def _hostname(options: ContainerOptions, notes: ServiceNotes) -> str | None:
+    if not options.hostname:
+        return None
+    name = dns_name(options.hostname)
+    notes.add_if(name != options.hostname, "hostname", f"is {name} there, where it is one DNS label")
+    return name
 
 
 def _aliases(options: ContainerOptions, notes: ServiceNotes) -> list[Document]:

@@ -11,12 +11,17 @@ _SELINUX = ("user", "role", "type", "level")
 def container_security(template: TaskTemplate, notes: ServiceNotes) -> Document:
     options, security = template.options, template.options.security
     capabilities = said({"add": list(template.cap_add), "drop": list(template.cap_drop)})
+    notes.add_if(
+        security.no_new_privileges and options.privileged,
+        "security_opt",
+        "no-new-privileges is left out: it is refused beside `privileged`",
+    )
     return said(
         {
             **_user(template.user, notes),
             "privileged": True if options.privileged else None,
             "readOnlyRootFilesystem": True if template.read_only else None,
-            "allowPrivilegeEscalation": False if security.no_new_privileges else None,
+            "allowPrivilegeEscalation": False if security.no_new_privileges and not options.privileged else None,
             "capabilities": capabilities,
             "seccompProfile": _seccomp(security, notes),
             "appArmorProfile": _profile(security.apparmor),

@@ -1,13 +1,14 @@
 """Pods of several services (`x-swarmlet.pod`): their pods merged into one, with a container each.
 
 Rules: what one of them asks of nodes, all ask; a taint is tolerated where all tolerate it; of numbers the largest
-counts.
+counts; a claim is one volume, whoever mounts it, since a kubelet waits for ever for a second one of it
+(kubernetes/kubernetes#132921).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swarmlet.export.document import Document
+from swarmlet.export.document import Document, said
 from swarmlet.export.metadata import REVISION_ANNOTATION
 from swarmlet.export.pod import CONTAINERS, INITS
 
@@ -15,7 +16,7 @@ from swarmlet.export.pod import CONTAINERS, INITS
 def merged(pods: Sequence[Document]) -> Document:
     """Of one or several pod templates, each of one container. Volumes are told apart by its name."""
     if len(pods) == 1:
-        return pods[0]
+        return _with_claims_once(pods[0])
     revisions = [each["metadata"]["annotations"][REVISION_ANNOTATION] for each in pods]
     result: Document = {}
     for each in pods:
@@ -28,7 +29,7 @@ def merged(pods: Sequence[Document]) -> Document:
     if common:
         spec["tolerations"] = common
     _one_node_selector(spec)
-    return result
+    return _with_claims_once(result)
 
 
 def _with_own_volumes(pod: Document) -> Document:
@@ -38,9 +39,29 @@ def _with_own_volumes(pod: Document) -> Document:
     called = {each["name"]: f"{container['name']}-{each['name']}"[-63:].lstrip("-") for each in spec.get("volumes", [])}
     if not called:
         return pod
-    mounts = [{**each, "name": called[each["name"]]} for each in container["volumeMounts"]]
     volumes = [{**each, "name": called[each["name"]]} for each in spec["volumes"]]
-    return {**pod, "spec": {**spec, kind: [{**container, "volumeMounts": mounts}], "volumes": volumes}}
+    return {**pod, "spec": {**spec, kind: [_with_volumes(container, called)], "volumes": volumes}}
+
+
+def _with_claims_once(pod: Document) -> Document:
+    spec = pod["spec"]
+    kept: dict[str, Document] = {}
+    called: dict[str, str] = {}
+    for volume in spec.get("volumes", []):
+        claim = volume.get("persistentVolumeClaim")
+        first = kept.setdefault(f"claim {claim['claimName']}" if claim else volume["name"], volume)
+        called[volume["name"]] = first["name"]
+    if len(kept) == len(called):
+        return pod
+    containers = {
+        kind: [_with_volumes(each, called) for each in spec[kind]] for kind in (CONTAINERS, INITS) if kind in spec
+    }
+    return {**pod, "spec": {**spec, **containers, "volumes": list(kept.values())}}
+
+
+def _with_volumes(container: Document, called: Mapping[str, str]) -> Document:
+    mounts = [{**each, "name": called[each["name"]]} for each in container.get("volumeMounts", [])]
+    return said({**container, "volumeMounts": mounts})
 
 
 def _one_node_selector(spec: Document) -> None:

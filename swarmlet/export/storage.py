@@ -9,6 +9,7 @@ from swarmlet.export.metadata import ServiceNames
 from swarmlet.export.names import file_keys
 from swarmlet.export.quantities import size
 from swarmlet.model.container import FileMount
+from swarmlet.model.job import Concurrency
 from swarmlet.model.spec import Mode, Mount, MountKind, ServiceSpec
 
 CLAIM = "PersistentVolumeClaim"
@@ -91,7 +92,7 @@ def _claim(storage: Storage, spec: ServiceSpec, names: ServiceNames, volume: str
         path = f"/var/lib/{names.stack}/{name}"
         notes.add("volumes", f"{volume} is a path on each node, {path}: a claim would be one for all of them")
         return {"hostPath": {"path": path, "type": "DirectoryOrCreate"}}
-    shared = spec.replicas > 1 or spec.autoscale is not None or volume in names.shared_volumes
+    shared = _has_several_pods(spec) or volume in names.shared_volumes
     storage.claims = True
     storage.documents.append(
         {
@@ -112,6 +113,14 @@ def _claim(storage: Storage, spec: ServiceSpec, names: ServiceNames, volume: str
         "ReadWriteMany",
     )
     return {"persistentVolumeClaim": {"claimName": name}}
+
+
+def _has_several_pods(spec: ServiceSpec) -> bool:
+    """At a time."""
+    job = spec.job
+    if job is None:
+        return spec.replicas > 1 or spec.autoscale is not None
+    return job.at_once(job.completions) > 1 or (bool(job.schedule) and job.concurrency is Concurrency.ALLOW)
 
 
 def _files(

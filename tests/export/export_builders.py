@@ -104,6 +104,10 @@ def _check_pod(template: dict[str, Any], named: set[tuple[str, str]]) -> None:
     spec = template["spec"]
     volumes = {each["name"]: each for each in spec.get("volumes", [])}
     assert len(volumes) == len(spec.get("volumes", []))
+    claims = [
+        each["persistentVolumeClaim"]["claimName"] for each in volumes.values() if "persistentVolumeClaim" in each
+    ]
+    assert len(set(claims)) == len(claims), "a kubelet waits for ever for the second"
     for each in volumes.values():
         for key, kind, name in (
             ("configMap", "ConfigMap", "name"),
@@ -116,5 +120,11 @@ def _check_pod(template: dict[str, Any], named: set[tuple[str, str]]) -> None:
     assert not any("Probe" in key for each in spec.get("initContainers", []) for key in each)
     mounts = [mount for each in containers for mount in each.get("volumeMounts", [])]
     assert {mount["name"] for mount in mounts} == set(volumes)
+    for each in containers:
+        rights = each.get("securityContext", {})
+        assert rights.get("allowPrivilegeEscalation", True) or not rights.get("privileged")
+    for each in spec.get("tolerations", []):
+        assert "key" in each or each["operator"] == "Exists"
+        assert each["operator"] == "Equal" or "value" not in each
     if "priorityClassName" in spec:
         assert ("PriorityClass", spec["priorityClassName"]) in named

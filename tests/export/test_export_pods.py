@@ -51,6 +51,11 @@ def test_a_cleared_entrypoint_leaves_the_command_as_the_program() -> None:
     assert noted(web("entrypoint: []")) == {"entrypoint"}
 
 
+def test_a_cleared_command_is_noted_where_the_images_own_would_count() -> None:
+    assert noted(web("command: []")) == {"command"}
+    assert noted(web("entrypoint: [run]\ncommand: []")) == set()
+
+
 def test_resources_and_gpus() -> None:
     found = web(
         """
@@ -128,6 +133,29 @@ def test_the_nodes_own_namespaces_and_privileges() -> None:
     assert all(pod(found)[key] for key in ("hostNetwork", "hostPID", "hostIPC"))
     assert container(found)["securityContext"] == {"privileged": True}
     assert container(found)["tty"] and container(found)["stdin"]
+
+
+def test_no_new_privileges_give_way_to_privileges() -> None:
+    found = web("privileged: true\nsecurity_opt: [no-new-privileges]")
+
+    assert container(found)["securityContext"] == {"privileged": True}
+    assert noted(found) == {"security_opt"}
+
+
+def test_a_hostname_that_is_changed_is_noted() -> None:
+    found = web("hostname: box.example.com")
+    together = exported(
+        """
+        services:
+          a: {image: x, hostname: one, x-swarmlet: {pod: p}}
+          b: {image: x, hostname: two, x-swarmlet: {pod: p}}
+        """
+    )
+
+    assert pod(found)["hostname"] == "box-example-com"
+    assert noted(found) == {"hostname"}
+    assert pod(together)["hostname"] == "one"
+    assert {note.service for note in together.notes if note.key == "hostname"} == {"b"}
 
 
 def test_names_and_addresses() -> None:
@@ -223,11 +251,13 @@ def test_a_volume_of_several_services_of_one_pod_is_that_pods() -> None:
         """
         services:
           a: {image: x, volumes: ['d:/d'], x-swarmlet: {pod: p}}
-          b: {image: x, volumes: ['d:/d'], x-swarmlet: {pod: p}}
+          b: {image: x, volumes: ['d:/d', 'd:/again', '/scratch'], x-swarmlet: {pod: p}}
         volumes: {d: }
         """
     )
 
+    assert len(pod(found)["volumes"]) == 2
+    assert sorted(len(each["volumeMounts"]) for each in pod(found)["containers"]) == [1, 3]
     assert the(found, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteOnce"]
 
 
@@ -255,6 +285,28 @@ def test_configs_and_secrets_are_files() -> None:
     assert items[mounts["/etc/app/app.conf"]] == 0o400
     assert mounts["/run/secrets/key"] == "key"
     assert noted(found) == {"configs"}
+
+
+def test_a_volume_that_is_mounted_twice_is_one_of_its_pods() -> None:
+    found = web("volumes: ['d:/a', 'd:/b:ro']", "volumes: {d: }")
+
+    assert len(pod(found)["volumes"]) == 1
+    assert [each.get("readOnly") for each in container(found)["volumeMounts"]] == [None, True]
+
+
+@pytest.mark.parametrize(
+    ("job", "mode"),
+    [
+        ("{completions: 3}", "ReadWriteMany"),
+        ("{completions: 3, parallelism: 1}", "ReadWriteOnce"),
+        ("{schedule: '@daily'}", "ReadWriteOnce"),
+        ("{schedule: '@daily', concurrency: allow}", "ReadWriteMany"),
+    ],
+)
+def test_a_jobs_claim_is_for_as_many_as_run_at_once(job: str, mode: str) -> None:
+    found = web(f"volumes: ['d:/d']\nx-swarmlet: {{job: {job}}}", "volumes: {d: }")
+
+    assert the(found, "PersistentVolumeClaim")["spec"]["accessModes"] == [mode]
 
 
 def test_a_changed_config_makes_new_pods() -> None:

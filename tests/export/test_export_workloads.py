@@ -200,6 +200,13 @@ def test_where_pods_may_run() -> None:
     assert noted(web("x-swarmlet: {placement: {strategy: binpack}}")) == {"x-swarmlet.placement.strategy"}
 
 
+def test_a_toleration_without_a_key_is_one_of_every_value() -> None:
+    found = web("x-swarmlet: {tolerations: [{value: b}, {effect: no-execute}]}")
+
+    assert pod_of_web(found)["tolerations"] == [{"operator": "Exists"}, {"operator": "Exists", "effect": "NoExecute"}]
+    assert noted(found) == {"x-swarmlet.tolerations"}
+
+
 def pod_of_web(found):  # type: ignore[no-untyped-def]
     return the(found, "Deployment", "web")["spec"]["template"]["spec"]
 
@@ -397,6 +404,13 @@ def test_a_job_is_one_with_retries_of_each_completion() -> None:
     assert (spec["completionMode"], spec["backoffLimitPerIndex"], spec["maxFailedIndexes"]) == ("Indexed", 1, 0)
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
     assert noted(found) == {"x-swarmlet.job", "x-swarmlet.job.backoff", "x-swarmlet.job.completions"}
+
+
+def test_a_jobs_ports_and_ingress_are_noted() -> None:
+    found = web("ports: ['80:80']\nx-swarmlet: {job: {}, ingress: {port: 80}}")
+
+    assert kinds(found) == ["Job"]
+    assert noted(found) == {"ports", "x-swarmlet.ingress", "x-swarmlet.job"}
 
 
 def test_a_job_with_a_schedule_is_a_cron_job() -> None:
