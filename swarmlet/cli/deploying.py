@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from swarmlet.api.schema import DeployReply, RolloutView, ServiceState, ServiceView, StackView
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.errors import SwarmletError
 
 POLL_S = 0.2
@@ -27,7 +27,7 @@ def wait_converged(
     deadline = time.monotonic() + timeout_s
     stuck_since: float | None = None
     while True:
-        answer = client.request("GET", f"/v1/stacks/{stack}")
+        answer = client.request("GET", path_to("stacks", stack))
         view = answer.parse(StackView)
         if answer.revision >= reply.revision:
             say(view)

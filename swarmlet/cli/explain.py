@@ -11,7 +11,7 @@ import typer
 from swarmlet.api.explain_schema import PlacementExplanation
 from swarmlet.api.scaling_schema import ScalingView
 from swarmlet.api.schema import ServiceView
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.cli.explain_placement import placement_lines
 from swarmlet.cli.output import Output, OutputOption, age, show_json
 
@@ -27,7 +27,7 @@ def explain(
     if "." in target:
         _explain_service(client, target, output)
         return
-    view = client.get(f"/v1/explain/tasks/{target}", PlacementExplanation)
+    view = client.get(path_to("explain", "tasks", target), PlacementExplanation)
     if output is Output.JSON:
         show_json(view)
         return
@@ -41,8 +41,8 @@ class ServiceExplanation(ScalingView):
 
 
 def _explain_service(client: Client, service: str, output: Output) -> None:
-    view = client.get(f"/v1/services/{service}/scaling", ScalingView)
-    placement = client.get(f"/v1/explain/services/{service}", PlacementExplanation)
+    view = client.get(path_to("services", service, "scaling"), ScalingView)
+    placement = client.get(path_to("explain", "services", service), PlacementExplanation)
     if output is Output.JSON:
         show_json(ServiceExplanation(**view.model_dump(), placement=placement))
         return
@@ -53,7 +53,7 @@ def _explain_service(client: Client, service: str, output: Output) -> None:
 
 def _say_scaling(client: Client, service: str, view: ScalingView) -> None:
     if not view.autoscaled:
-        declared = client.get(f"/v1/services/{service}", ServiceView)
+        declared = client.get(path_to("services", service), ServiceView)
         print(f"{view.service}: {declared.wanted} tasks as declared ({declared.mode}); it is not autoscaled")
         if declared.problem:
             print(f"problem   {declared.problem}")

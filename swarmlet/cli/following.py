@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from swarmlet.api.schema import EVENTS_TYPE, LOG_LINES_TYPE, EventView, Listing, LogLineView, TaskView
 from swarmlet.cli.addresses import NoPeer
-from swarmlet.cli.client import BrokenOff, Client, NotAPeer, parsed
+from swarmlet.cli.client import BrokenOff, Client, NotAPeer, parsed, path_to
 from swarmlet.errors import SwarmletError
 
 POLL_S = 0.2
@@ -78,7 +78,7 @@ def follow_logs(
 
 def _task_lines(client: Client, task: str, follow: bool, tail: int | None) -> Iterator[LogLineView]:
     timeout_s = None if follow else STREAM_TIMEOUT_S
-    path = f"/v1/tasks/{task}/logs"
+    path = path_to("tasks", task, "logs")
     for line in client.lines(path, LOG_LINES_TYPE, timeout_s, tail=tail, follow=1 if follow else None):
         yield parsed(LogLineView, line)
 

@@ -10,7 +10,7 @@ import typer
 from swarmlet.api.jobs_schema import JobDetailView, JobView, RunDetailView, RunReply, RunRequest, RunView
 from swarmlet.api.schema import Listing, LogLineView, WriteReply
 from swarmlet.cli import following
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table
 from swarmlet.errors import SwarmletError
 
@@ -58,7 +58,7 @@ def run_job(
     """Run a declared job now, once, beside its schedule if it has one."""
     client = Client.from_environment()
     request = RunRequest(token=secrets.token_hex(16))
-    reply = client.request("POST", f"/v1/jobs/{job}/runs", request).parse(RunReply)
+    reply = client.request("POST", path_to("jobs", job, "runs"), request).parse(RunReply)
     if not wait:
         show_json(reply) if output is Output.JSON else print(f"{job}: run {reply.run} begins")
         return
@@ -103,9 +103,9 @@ def show(
     """A job with its runs, or a run with its tasks."""
     client = Client.from_environment()
     if "." not in target:
-        _show_run(client.get(f"/v1/runs/{target}", RunDetailView), output)
+        _show_run(client.get(path_to("runs", target), RunDetailView), output)
         return
-    job = client.get(f"/v1/jobs/{target}", JobDetailView)
+    job = client.get(path_to("jobs", target), JobDetailView)
     if output is Output.JSON:
         show_json(job)
         return
@@ -146,7 +146,7 @@ def logs(
 ) -> None:
     """Print the logs of a run's tasks, also long after its end: as long as the run is kept."""
     client = Client.from_environment()
-    run = client.get(f"/v1/runs/{_run_id(client, target)}", RunDetailView)
+    run = client.get(path_to("runs", _run_id(client, target)), RunDetailView)
     slots = {task.id: task.slot for task in run.tasks}
     if not slots:
         raise NothingKept(run)
@@ -166,14 +166,16 @@ def cancel(target: RunArgument, output: OutputOption = Output.TABLE) -> None:
     """End a run now: its tasks are stopped, within their grace period."""
     client = Client.from_environment()
     run = _run_id(client, target)
-    reply = client.request_once("POST", f"/v1/runs/{run}/cancel", shown_by=f"swarmlet job show {run}").parse(WriteReply)
+    reply = client.request_once("POST", path_to("runs", run, "cancel"), shown_by=f"swarmlet job show {run}").parse(
+        WriteReply
+    )
     show_json(reply) if output is Output.JSON else print(f"run {run}: cancelled, revision {reply.revision}")
 
 
 def _run_id(client: Client, target: str) -> str:
     if "." not in target:
         return target
-    job = client.get(f"/v1/jobs/{target}", JobView)
+    job = client.get(path_to("jobs", target), JobView)
     if job.last is None:
         raise NoRunYet(target)
     return job.last.id
@@ -183,7 +185,7 @@ def _wait_over(client: Client, reply: RunReply, timeout_s: float | None, quiet: 
     """Until it is over, as the peer that answers knows it; each change is printed."""
     started, shown = time.monotonic(), ""
     while True:
-        run = client.get(f"/v1/runs/{reply.run}", RunDetailView, consistency="linearizable")
+        run = client.get(path_to("runs", reply.run), RunDetailView, consistency="linearizable")
         waited_s, line = time.monotonic() - started, _line(run)
         if line != shown and not quiet:
             print(f"{waited_s:6.1f} s  {line}", flush=True)

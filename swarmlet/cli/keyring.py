@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from swarmlet.api.schema import KeyringView, KeyUse
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.cli.output import Output, OutputOption, show_json, show_table
 from swarmlet.errors import SwarmletError
 
@@ -59,7 +59,9 @@ def remove(
     """Accept this key no longer. No live node may seal with it."""
     client = Client.from_environment()
     query = {"force": 1 if force else None}
-    view = client.request_once("DELETE", f"/v1/keyring/keys/{key}", query=query, shown_by=SHOWN_BY).parse(KeyringView)
+    view = client.request_once("DELETE", path_to("keyring", "keys", key), query=query, shown_by=SHOWN_BY).parse(
+        KeyringView
+    )
     _done(f"key {key} is removed", view, output, "")
 
 

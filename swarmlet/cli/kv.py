@@ -3,12 +3,11 @@
 import secrets
 import sys
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
 from swarmlet.api.schema import KeyListing, KeyView, WriteReply
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.cli.output import Output, OutputOption, show_json, show_table
 
 kv_app = typer.Typer(no_args_is_help=True, help="Keep small values in the cluster's store, with revisions.")
@@ -27,7 +26,7 @@ def get(
 ) -> None:
     """Print a value."""
     consistency = "linearizable" if linearizable else "local"
-    answer = Client.from_environment().request("GET", _path(key), query={"consistency": consistency})
+    answer = Client.from_environment().request("GET", path_to("kv", key), query={"consistency": consistency})
     sys.stdout.buffer.write(answer.body)
     sys.stdout.buffer.flush()
 
@@ -75,10 +74,8 @@ def _write(method: str, key: str, content: bytes | None, revision: int | None, o
     # The request id makes it safe to try the next address when one does not answer.
     headers = {"Swarmlet-Request": f"cli-{secrets.token_hex(8)}:1"}
     query: dict[str, str | int | None] = {"revision": revision}
-    answer = Client.from_environment().request(method, _path(key), query=query, content=content, headers=headers)
+    answer = Client.from_environment().request(
+        method, path_to("kv", key), query=query, content=content, headers=headers
+    )
     reply = answer.parse(WriteReply)
     show_json(reply) if output is Output.JSON else print(f"{key}: revision {reply.revision}")
-
-
-def _path(key: str) -> str:
-    return f"/v1/kv/{quote(key, safe='/', errors='surrogateescape')}"

@@ -23,7 +23,7 @@ from swarmlet.api.schema import (
 )
 from swarmlet.cli import deploying, following, keyring, recovery, rollouts
 from swarmlet.cli.checking import compose_app
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.explain import explain
 from swarmlet.cli.exporting import export_app
@@ -245,7 +245,7 @@ def deploy(
     paths = [compose] if compose is not None else files or []
     request = read_compose_files(paths).request(profile or [], unbuilt)
     started = time.monotonic()
-    reply = client.request("PUT", f"/v1/stacks/{stack}", request).parse(DeployReply)
+    reply = client.request("PUT", path_to("stacks", stack), request).parse(DeployReply)
     for warning in reply.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if detach:
@@ -275,7 +275,7 @@ def scale(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Set how many tasks a replicated service has."""
-    answer = Client.from_environment().request("PATCH", f"/v1/services/{service}", ScaleRequest(replicas=replicas))
+    answer = Client.from_environment().request("PATCH", path_to("services", service), ScaleRequest(replicas=replicas))
     reply = answer.parse(WriteReply)
     show_json(reply) if output is Output.JSON else print(f"{service}: {replicas} replicas, revision {reply.revision}")
 
@@ -289,7 +289,7 @@ def remove(
 ) -> None:
     """Remove a stack and wait until none of its tasks is left. Named volumes stay."""
     client = Client.from_environment()
-    reply = client.request_once("DELETE", f"/v1/stacks/{stack}", shown_by="swarmlet stacks").parse(WriteReply)
+    reply = client.request_once("DELETE", path_to("stacks", stack), shown_by="swarmlet stacks").parse(WriteReply)
     if not detach:
         following.wait_gone(client, stack, timeout)
     show_json(reply) if output is Output.JSON else print(f"{stack}: removed, revision {reply.revision}")

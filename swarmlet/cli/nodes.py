@@ -8,7 +8,7 @@ import typer
 
 from swarmlet.api.nodes_schema import DrainRequest, NodeChange, UnwantedTaintView
 from swarmlet.api.schema import DrainView, Listing, NodeView, Schema, TaintView, WriteReply
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.cli.output import Output, OutputOption, show_json, show_table, size
 from swarmlet.errors import SwarmletError
 
@@ -93,7 +93,7 @@ def drain(
     client = Client.from_environment()
     deadline_s = None if deadline is None else duration_s(deadline)
     request = DrainRequest(deadline_s=deadline_s)
-    reply = client.request("PUT", f"/v1/nodes/{node}/drain", request).parse(WriteReply)
+    reply = client.request("PUT", path_to("nodes", node, "drain"), request).parse(WriteReply)
     if not wait:
         show_json(reply) if output is Output.JSON else print(f"{node}: drains, revision {reply.revision}")
         return
@@ -153,7 +153,7 @@ def taint(
 def forget(node: NodeArgument, output: OutputOption = Output.TABLE) -> None:
     """Strike a node off whose host never returns. It must be down, and nothing assigned to it."""
     client = Client.from_environment()
-    reply = client.request_once("DELETE", f"/v1/nodes/{node}", shown_by="swarmlet nodes").parse(WriteReply)
+    reply = client.request_once("DELETE", path_to("nodes", node), shown_by="swarmlet nodes").parse(WriteReply)
     show_json(reply) if output is Output.JSON else print(f"{node}: forgotten, revision {reply.revision}")
 
 
@@ -172,7 +172,7 @@ def _effect(word: str, effect: str) -> str:
 
 
 def _change(node: str, change: Schema, what: str, output: Output) -> None:
-    reply = Client.from_environment().request("PATCH", f"/v1/nodes/{node}", change).parse(WriteReply)
+    reply = Client.from_environment().request("PATCH", path_to("nodes", node), change).parse(WriteReply)
     show_json(reply) if output is Output.JSON else print(f"{node}: {what}, revision {reply.revision}")
 
 
@@ -180,7 +180,7 @@ def _wait_drained(client: Client, node: str, revision: int, timeout_s: float | N
     """Until nothing is left there, as the peer that answers knows it; each change of what is left is printed."""
     started, shown = time.monotonic(), ""
     while True:
-        answer = client.request("GET", f"/v1/nodes/{node}")
+        answer = client.request("GET", path_to("nodes", node))
         view, waited_s = answer.parse(NodeView), time.monotonic() - started
         if answer.revision >= revision:
             if view.drain is None:

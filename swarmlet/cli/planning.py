@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from swarmlet.api.plan_schema import PlanView, ServicePlanView, TaskPlanView
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.output import Output, OutputOption, show_json, show_table
 from swarmlet.model.compose import Unbuilt
@@ -41,7 +41,7 @@ def plan(
         raise typer.BadParameter("give one Compose file after the stack's name, or one or several with -f")
     paths = [compose] if compose is not None else files or []
     request = read_compose_files(paths).request(profile or [], unbuilt)
-    view = Client.from_environment().request("POST", f"/v1/stacks/{stack}/plan", request).parse(PlanView)
+    view = Client.from_environment().request("POST", path_to("stacks", stack, "plan"), request).parse(PlanView)
     if output is Output.JSON:
         show_json(view)
     else:

@@ -7,7 +7,7 @@ import typer
 
 from swarmlet.api.rollout_schema import RevisionView, RollbackRequest, RolloutAction, RolloutRequest
 from swarmlet.api.schema import Listing, ServiceState, ServiceView, WriteReply
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.cli.output import Output, OutputOption, age, show_json, show_table
 from swarmlet.errors import SwarmletError
 
@@ -34,7 +34,7 @@ def history(
 ) -> None:
     """The revisions that a service has had, the youngest first. `swarmlet rollback` goes back to one."""
     kind = "services" if "." in target else "stacks"
-    listing = Client.from_environment().get(f"/v1/{kind}/{target}/history", Listing[RevisionView])
+    listing = Client.from_environment().get(path_to(kind, target, "history"), Listing[RevisionView])
     show_table(
         listing.items,
         [
@@ -62,7 +62,7 @@ def rollback(
     """Make a service what it was as an earlier revision, all of it, and wait until it is."""
     client = Client.from_environment()
     reply = client.request_once(
-        "POST", f"/v1/services/{service}/rollback", RollbackRequest(to=to), shown_by=f"swarmlet history {service}"
+        "POST", path_to("services", service, "rollback"), RollbackRequest(to=to), shown_by=f"swarmlet history {service}"
     ).parse(WriteReply)
     if detach:
         show_json(reply) if output is Output.JSON else print(f"{service}: committed as revision {reply.revision}")
@@ -78,7 +78,7 @@ def rollback(
 def _wait_done(client: Client, service: str, reply: WriteReply, timeout_s: float) -> ServiceView:
     deadline = time.monotonic() + timeout_s
     while True:
-        answer = client.request("GET", f"/v1/services/{service}")
+        answer = client.request("GET", path_to("services", service))
         view = answer.parse(ServiceView)
         if answer.revision >= reply.revision:
             if view.state is ServiceState.CONVERGED and view.rollout is not None:
@@ -94,7 +94,7 @@ def _wait_done(client: Client, service: str, reply: WriteReply, timeout_s: float
 @rollout_app.command()
 def status(service: ServiceArgument, output: OutputOption = Output.TABLE) -> None:
     """How far a service's rollout is, and what it waits for."""
-    view = Client.from_environment().get(f"/v1/services/{service}", ServiceView)
+    view = Client.from_environment().get(path_to("services", service), ServiceView)
     if output is Output.JSON:
         show_json(view)
         return
@@ -139,7 +139,7 @@ def _steer(service: str, action: RolloutAction, done: str) -> None:
         Client.from_environment()
         .request_once(
             "POST",
-            f"/v1/services/{service}/rollout",
+            path_to("services", service, "rollout"),
             RolloutRequest(action=action),
             shown_by=f"swarmlet rollout status {service}",
         )
