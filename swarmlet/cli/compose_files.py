@@ -6,7 +6,7 @@ new is asked for. A file that is missing is the parser's to judge, since it may 
 
 import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -86,7 +86,7 @@ def read_compose_files(paths: Sequence[Path]) -> ComposeFiles:
     source = Source(first.name, _text(first))
     overrides = tuple(Source(os.path.relpath(path, folder), _text(path)) for path in others)
     dot_env = folder / ".env"
-    known = parse_env_file(_text(dot_env), str(dot_env), os.environ) if dot_env.exists() else {}
+    known = parse_env_file(_text(dot_env), str(dot_env), os.environ) if _is(dot_env, Path.exists) else {}
     known |= os.environ
     files: dict[str, str] = {}
     asked: set[str] = set()
@@ -94,13 +94,20 @@ def read_compose_files(paths: Sequence[Path]) -> ComposeFiles:
         needed = needed_inputs(source.text, known, files, overrides)
         new = [name for name in needed.files if name not in asked]
         asked.update(new)
-        found = {name: _text(folder / name) for name in new if (folder / name).is_file()}
+        found = {name: _text(folder / name) for name in new if _is(folder / name, Path.is_file)}
         if not found:
             break
         files |= found
-    contents = {name: _content(folder / name) for name in needed.contents if (folder / name).is_file()}
+    contents = {name: _content(folder / name) for name in needed.contents if _is(folder / name, Path.is_file)}
     variables = {name: known[name] for name in needed.variables if name in known}
     return ComposeFiles(source, overrides, folder.absolute(), known, variables, files, contents)
+
+
+def _is(path: Path, what: Callable[[Path], bool]) -> bool:
+    try:
+        return what(path)
+    except OSError as error:
+        raise UnreadableFile(path, error.strerror or str(error)) from error
 
 
 def _text(path: Path) -> str:

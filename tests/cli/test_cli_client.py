@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from swarmlet.api.schema import DeployRequest, WriteReply
-from swarmlet.cli.client import ApiError, Client, NoPeer
+from swarmlet.cli.addresses import NoPeer
+from swarmlet.cli.client import ApiError, Client
 
 Answering = Callable[[int, str], str]
 
@@ -105,6 +106,16 @@ def test_body_token_and_query_are_sent(peer: Callable[..., str]) -> None:
     ((path, authorization, body),) = seen
     assert (path, authorization) == ("/v1/stacks/x?a=b+c", "Bearer secret")
     assert b'"compose":"services: {}"' in body
+
+
+def test_a_socket_that_can_t_be_looked_for_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, peer: Callable[..., str]
+) -> None:
+    """As for users who may not enter the agent's folder; a name that is too long fails for root, too."""
+    monkeypatch.delenv("SWARMLET_ADDR", raising=False)
+    monkeypatch.setattr("swarmlet.cli.client.DEFAULT_ADDRESSES", (f"unix:///{300 * 'x'}/api.sock", peer(200, "{}")))
+
+    assert Client.from_environment().request("GET", "/v1/status").body == b"{}"
 
 
 def test_addresses_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, peer: Callable[..., str]) -> None:

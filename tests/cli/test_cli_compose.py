@@ -73,6 +73,30 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         read_compose_files([tmp_path / "nothing.yaml"])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: {web: {image: x, env_file: LONG}}",
+        "services: {web: {image: x, secrets: [key]}}\nsecrets: {key: {file: LONG}}",
+    ],
+)
+def test_a_file_that_can_t_be_looked_for_is_named(tmp_path: Path, text: str) -> None:
+    """As where a folder may not be entered; a name that is too long fails for root, too."""
+    long = 300 * "x"
+    (tmp_path / "compose.yaml").write_text(text.replace("LONG", long))
+
+    with pytest.raises(UnreadableFile, match=rf"{long}: File name too long: give the path of a readable file"):
+        read_compose_files([tmp_path / "compose.yaml"])
+
+
+def test_variables_behind_a_link_that_leads_nowhere_readable_are_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to(300 * "x")
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: x}}")
+
+    with pytest.raises(UnreadableFile, match=r"\.env: File name too long"):
+        read_compose_files([tmp_path / "compose.yaml"])
+
+
 def test_a_good_file_is_accepted_with_its_warnings(shop: Path) -> None:
     done = RUN.invoke(app, ["compose", "check", "-f", str(shop / "compose.yaml"), "-f", str(shop / "production.yaml")])
 
