@@ -1,8 +1,9 @@
 """When a job is to run: cron expressions in a time zone. Pure: every question names the time it is about.
 
 Rules: five fields as in cron, or six with seconds in front, or @hourly, @daily … An hour that the clocks skip in spring
-is made up for at once after it; one that comes twice in autumn has fixed times run once, as Debian's cron does it.
-Fields that begin with `*` go by elapsed time. Why cronsim: docs/dependencies.md, decision record 0051.
+is made up for at once after it; one that comes twice in autumn has fixed times run once, as Debian's cron does it. A
+schedule whose minute or hour begins with `*` goes by elapsed time. Seconds are those of the minutes that the other five
+fields name, so they change none of this. Why cronsim: docs/dependencies.md, decision record 0051.
 """
 
 from dataclasses import dataclass
@@ -39,12 +40,23 @@ class BadSchedule(SwarmletError):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    expression: str
+    minutes: str
+    """Five fields: cronsim leaves out Debian's rules where there are six."""
+    seconds: tuple[int, ...]
+    """Of each of these minutes; in ascending order."""
     zone: ZoneInfo
 
     def next_after(self, moment: float) -> float | None:
         """The first scheduled wall time after this one; None if none comes within 50 years."""
-        moments = CronSim(self.expression, datetime.fromtimestamp(moment, self.zone))
+        minute = self._next_minute(moment // 60 * 60 - 1)
+        if minute is not None and minute + self.seconds[-1] <= moment:
+            minute = self._next_minute(minute)
+        if minute is None:
+            return None
+        return next(minute + second for second in self.seconds if minute + second > moment)
+
+    def _next_minute(self, moment: float) -> float | None:
+        moments = CronSim(self.minutes, datetime.fromtimestamp(moment, self.zone))
         for _ in range(_TIES_MAX):
             found = next(moments, None)
             if found is None:
@@ -86,7 +98,7 @@ def schedule_of(expression: str, zone: str) -> Schedule:
         raise BadSchedule(
             f"'{expression}' comes more often than every {SHORTEST_S} s, write at most '*/{SHORTEST_S} * * * * *'"
         )
-    return Schedule(plain, _zone(zone))
+    return Schedule(" ".join(parsed.parts[1:]), tuple(seconds), _zone(zone))
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import hypothesis.strategies as st
 import pytest
 from controllers_builders import START
+from hypothesis import given, settings
 from job_builders import WORK, JobCluster, a_job
 
 from swarmlet.model.job import Concurrency, RunState
@@ -146,14 +148,14 @@ def test_finished_runs_of_a_schedule_are_forgotten_beyond_the_history() -> None:
 # The clock
 
 
-def moments(expression: str, zone: str, start: str, count: int) -> list[str]:
+def moments(expression: str, zone: str, start: str, count: int, form: str = "%d %H:%M") -> list[str]:
     schedule = schedule_of(expression, zone)
     moment, found = datetime.fromisoformat(start).replace(tzinfo=ZoneInfo(zone)).timestamp(), []
     for _ in range(count):
         following = schedule.next_after(moment)
         assert following is not None and following > moment
         moment = following
-        found.append(datetime.fromtimestamp(moment, UTC).strftime("%d %H:%M"))
+        found.append(datetime.fromtimestamp(moment, UTC).strftime(form))
     return found
 
 
@@ -173,6 +175,75 @@ def moments(expression: str, zone: str, start: str, count: int) -> list[str]:
 )
 def test_moments_are_those_of_the_time_zone(expression: str, start: str, expected: list[str]) -> None:
     assert moments(expression, "Europe/Berlin", start, len(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "start", "expected"),
+    [
+        ("0 30 2 * * *", "2026-03-28T12:00", ["29 01:00:00", "30 00:30:00"]),
+        ("10,40 30 2 * * *", "2026-03-28T12:00", ["29 01:00:10", "29 01:00:40", "30 00:30:10", "30 00:30:40"]),
+        ("*/30 0,30 2 * * *", "2026-03-28T12:00", ["29 01:00:00", "29 01:00:30", "30 00:00:00", "30 00:00:30"]),
+        ("0 30 2 * * *", "2026-10-24T12:00", ["25 00:30:00", "26 01:30:00"]),
+        ("10,40 30 2 * * *", "2026-10-24T12:00", ["25 00:30:10", "25 00:30:40", "26 01:30:10", "26 01:30:40"]),
+        ("5 */30 2 * * *", "2026-10-25T02:00", ["25 00:00:05", "25 00:30:05", "25 01:00:05", "25 01:30:05"]),
+    ],
+)
+def test_seconds_change_nothing_of_what_becomes_of_a_missing_or_a_doubled_hour(
+    expression: str, start: str, expected: list[str]
+) -> None:
+    assert moments(expression, "Europe/Berlin", start, len(expected), "%d %H:%M:%S") == expected
+
+
+CHANGES = [
+    ("Europe/Berlin", "2026-03-29T01:00"),
+    ("Europe/Berlin", "2026-10-25T01:00"),
+    ("Europe/London", "2026-03-29T01:00"),
+    ("America/New_York", "2026-03-08T07:00"),
+    ("America/New_York", "2026-11-01T06:00"),
+    ("Antarctica/Troll", "2026-03-29T01:00"),  # by two hours
+    ("Antarctica/Troll", "2026-10-25T01:00"),
+    ("UTC", "2026-03-29T01:00"),
+]
+"""When (in UTC) the clocks of a zone change."""
+BY_HALF_AN_HOUR = [("Australia/Lord_Howe", "2026-04-04T15:00"), ("Australia/Lord_Howe", "2026-10-03T15:30")]
+"""Of this zone alone cronsim may lose a moment of a schedule that goes by elapsed time, with and without seconds."""
+MINUTES = st.sampled_from(["0", "30", "0,45", "*/20", "*", "15-17", "0-59/30"])
+HOURS = st.sampled_from(["0", "1", "2", "3", "0-3", "*", "*/2", "1,2"])
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(CHANGES + BY_HALF_AN_HOUR),
+    MINUTES,
+    HOURS,
+    st.sets(st.sampled_from(range(0, 60, 5)), min_size=1, max_size=3),
+)
+def test_six_fields_name_the_seconds_of_the_minutes_that_five_name(
+    change: tuple[str, str], minutes: str, hours: str, seconds: set[int]
+) -> None:
+    zone, change_at = change[0], datetime.fromisoformat(change[1]).replace(tzinfo=UTC).timestamp()
+    start, end = change_at - 2 * 3600, change_at + 2 * 3600
+    named = schedule_of(f"{minutes} {hours} * * *", zone).between(start - 1, end)
+
+    with_seconds = schedule_of(f"{','.join(map(str, seconds))} {minutes} {hours} * * *", zone)
+
+    assert with_seconds.between(start - 1, end + 59) == [minute + each for minute in named for each in sorted(seconds)]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(CHANGES), MINUTES, HOURS, st.sampled_from(["", "0", "7,50", "*/30"]), st.integers(-9000, 9000))
+def test_what_comes_next_does_not_depend_on_since_when_one_asks(
+    change: tuple[str, str], minutes: str, hours: str, seconds: str, offset_s: int
+) -> None:
+    zone, change_at = change[0], datetime.fromisoformat(change[1]).replace(tzinfo=UTC).timestamp()
+    schedule = schedule_of(f"{seconds} {minutes} {hours} * * *", zone)
+    asked_at = change_at + offset_s
+    later = [each for each in schedule.between(change_at - 4 * 3600, change_at + 4 * 3600) if each > asked_at]
+
+    following = schedule.next_after(asked_at)
+
+    assert following is not None
+    assert following == later[0] if later else following > change_at + 4 * 3600
 
 
 def test_within_an_hour_that_comes_twice_no_moment_comes_again() -> None:
