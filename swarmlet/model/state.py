@@ -16,6 +16,9 @@ from swarmlet.model.objects import NODES, SERVICES, STACKS, TASKS, VOTERS, Node,
 from swarmlet.model.revisions import HISTORY, ROLLOUTS, Revision, Rollout
 
 T = TypeVar("T", bound=Frozen)
+Outer = TypeVar("Outer", bound=str)
+Inner = TypeVar("Inner", bound=str)
+Indexed = TypeVar("Indexed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class ClusterState:
     job_runs: dict[RunId, Versioned[JobRun]] = field(default_factory=dict)
     _by_node: dict[NodeId, dict[TaskId, Task]] = field(default_factory=dict)
     """The tasks again, for each node that has any: every node asks for its own at every change."""
+    _runs_by_service: dict[ServiceId, dict[RunId, Versioned[JobRun]]] = field(default_factory=dict)
+    """The runs again, for each job that has any: a history holds many, and every look asks for each job's own."""
 
     def put(self, key: str, value: bytes, revision: int) -> bool:
         """Take over one written object. Keys of unknown kinds are left alone: a newer agent may have written them.
@@ -69,7 +74,7 @@ class ClusterState:
             case p if p == JOBS:
                 self.jobs[ServiceId(name)] = Versioned(decode(Job, value), revision)
             case p if p == JOB_RUNS:
-                self.job_runs[RunId(name)] = Versioned(decode(JobRun, value), revision)
+                self._put_run(RunId(name), Versioned(decode(JobRun, value), revision))
             case _:
                 self.revision = max(self.revision, revision)
                 return False
@@ -99,7 +104,7 @@ class ClusterState:
             case p if p == JOBS:
                 self.jobs.pop(ServiceId(name), None)
             case p if p == JOB_RUNS:
-                self.job_runs.pop(RunId(name), None)
+                self._forget_run(RunId(name))
             case _:
                 self.revision = max(self.revision, revision)
                 return False
@@ -116,10 +121,19 @@ class ClusterState:
     def _forget_task(self, id_: TaskId) -> None:
         former = self.tasks.pop(id_, None)
         if former is not None:
-            there = self._by_node[former.value.node]
-            del there[id_]
-            if not there:
-                del self._by_node[former.value.node]
+            _take_out(self._by_node, former.value.node, id_)
+
+    def _put_run(self, id_: RunId, run: Versioned[JobRun]) -> None:
+        former = self.job_runs.get(id_)
+        if former is not None and former.value.service != run.value.service:
+            self._forget_run(id_)
+        self.job_runs[id_] = run
+        self._runs_by_service.setdefault(run.value.service, {})[id_] = run
+
+    def _forget_run(self, id_: RunId) -> None:
+        former = self.job_runs.pop(id_, None)
+        if former is not None:
+            _take_out(self._runs_by_service, former.value.service, id_)
 
     def _forget_revision(self, name: str) -> None:
         service, _, number = name.rpartition("/")
@@ -153,8 +167,15 @@ class ClusterState:
 
     def runs_of(self, service: ServiceId) -> list[Versioned[JobRun]]:
         """The oldest first."""
-        found = (run for run in self.job_runs.values() if run.value.service == service)
-        return sorted(found, key=lambda run: (run.value.number, run.value.id))
+        found = self._runs_by_service.get(service, {})
+        return sorted(found.values(), key=lambda run: (run.value.number, run.value.id))
+
+
+def _take_out(index: dict[Outer, dict[Inner, Indexed]], outer: Outer, inner: Inner) -> None:
+    """Whoever has none left has no entry."""
+    del index[outer][inner]
+    if not index[outer]:
+        del index[outer]
 
 
 def _copied(value: object) -> object:

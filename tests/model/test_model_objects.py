@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 
 from swarmlet.model.frozen import decode, encode
-from swarmlet.model.ids import NodeId, StackName, TaskId, service_id
+from swarmlet.model.ids import NodeId, RevisionHash, ServiceId, StackName, TaskId, service_id
+from swarmlet.model.job import Cause, JobPolicy, JobRun, RunId
 from swarmlet.model.objects import Desired, Service, Task
 from swarmlet.model.spec import (
     CommandProbe,
@@ -100,3 +101,27 @@ def test_a_nodes_tasks_are_those_that_are_on_record_for_it(changes: list[tuple[s
             there = {each.value.id: each.value for each in found.tasks.values() if each.value.node == node}
             assert {each.id: each for each in found.tasks_on(NodeId(node))} == there
             assert len(found.tasks_on(NodeId(node))) == len(there)
+
+
+def a_run(name: str, service: str, number: int) -> JobRun:
+    return JobRun(
+        id=RunId(name), service=ServiceId(service), number=number,
+        revision=RevisionHash("r"), policy=JobPolicy(), cause=Cause.REQUEST, created_at=1.0,
+    )  # fmt: skip
+
+
+@given(st.lists(st.tuples(OBJECTS, st.sampled_from(["web.one", "web.two", ""]), st.integers(1, 3)), max_size=40))
+def test_a_jobs_runs_are_those_that_are_on_record_for_it_the_oldest_first(changes: list[tuple[str, str, int]]) -> None:
+    """Empty: the run is deleted."""
+    state = ClusterState()
+    for revision, (name, service, number) in enumerate(changes, 1):
+        run = a_run(name, service, number)
+        if service:
+            state.put(run.key, encode(run), revision)
+        else:
+            state.delete(run.key, revision)
+
+    for found in (state, state.copy()):
+        for service in ("web.one", "web.two"):
+            own = [each for each in found.job_runs.values() if each.value.service == service]
+            assert found.runs_of(ServiceId(service)) == sorted(own, key=lambda run: (run.value.number, run.value.id))
