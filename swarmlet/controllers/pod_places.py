@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from swarmlet.controllers.node_views import request_of
 from swarmlet.controllers.pod_tasks import PodKey, key_of, pod_key
+from swarmlet.controllers.preempting import Promises
 from swarmlet.controllers.seats import NO_NODE
 from swarmlet.controllers.service_plan import ServicePlan
 from swarmlet.controllers.view import ClusterView, TaskView
@@ -23,18 +24,17 @@ from swarmlet.model.objects import Service
 from swarmlet.model.placement import Placement
 from swarmlet.model.spec import Mode, Resources, total_device_ids, total_devices
 from swarmlet.model.transaction import Compare
-from swarmlet.scheduler import ClusterCapacity, Placed, PlacementRequest, Unplaceable
+from swarmlet.scheduler import Placed, PlacementRequest, Unplaceable
 
 
 class PodPlaces:
-    """Of one look. The ledger must have all tasks that are there."""
+    """Of one look."""
 
-    def __init__(self, view: ClusterView, plans: Mapping[ServiceId, ServicePlan], ledger: ClusterCapacity) -> None:
+    def __init__(self, view: ClusterView, plans: Mapping[ServiceId, ServicePlan], promises: Promises) -> None:
         self._view = view
-        self._ledger = ledger
+        self._promises = promises
+        self._ledger = promises.ledger
         self._places: dict[PodKey, NodeId] = {}
-        self._kept: dict[tuple[ServiceId, int], PlacementRequest] = {}
-        """Room that is kept at the pod's place."""
         self._witnesses: dict[PodKey, TaskView] = {}
         """Per pod a task that is there and stays."""
         for key, anchor in view.pods.anchors.items():
@@ -65,9 +65,7 @@ class PodPlaces:
             for member in members:
                 self._keep(key, member)
         node = self._places[key]
-        kept = self._kept.pop((service.id, slot), None)
-        if kept is not None:
-            self._ledger.release(node, kept, leaving=True)
+        self._promises.keep_no_longer((service.id, slot))
         answer = self._ledger.place_on(node, replace(request, on_every_node=True))
         if isinstance(answer, Unplaceable):
             self._keep(key, service)
@@ -82,8 +80,7 @@ class PodPlaces:
     def _keep(self, key: PodKey, service: Service) -> None:
         request = request_of(service.id, service.spec.template)
         room = PlacementRequest(service.id, request.reservations, host_ports=request.host_ports)
-        self._kept[service.id, key.slot] = room
-        self._ledger.assign(self._places[key], room, leaving=True)
+        self._promises.keep((service.id, key.slot), self._places[key], room)
 
 
 def _staying(plan: ServicePlan, key: PodKey, node: NodeId) -> list[TaskView]:

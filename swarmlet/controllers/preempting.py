@@ -7,7 +7,9 @@ Rules:
 - Whom that costs its place is placed anew by its own service, where there is room. A rollout's extra tasks displace
   nobody. Nothing is remembered: the next look finds the same ones stopping and makes the same promises.
 - A displaced task of a job has lost its work: its run starts it again where there is room, and counts no failure.
-- Members of pods neither displace nor are displaced: a pod is placed as a whole, and a part of it is no use.
+- Members of pods neither displace nor are displaced: a pod is placed as a whole, and a part of it is no use. The room
+  that is kept for those of them which are still to come is nobody else's, however important: else both would wait for
+  what the other one is promised.
 - Without services of different priorities nothing of this takes place.
 """
 
@@ -28,6 +30,8 @@ from swarmlet.scheduler import ClusterCapacity, Placed, PlacementRequest
 from swarmlet.scheduler.devices import Chosen, hold_devices
 from swarmlet.scheduler.preemption import Displacement, Resident, displace
 
+SlotKey = tuple[ServiceId, int]
+
 
 @dataclass(slots=True)
 class Promises:
@@ -39,6 +43,7 @@ class Promises:
     """Priority of any service or job."""
     _future: "_Future | None" = None
     _created: list[tuple[NodeId, PlacementRequest]] = field(default_factory=list)
+    _kept: dict[SlotKey, tuple[NodeId, PlacementRequest]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, view: ClusterView, plans: Mapping[ServiceId, ServicePlan], runs: Mapping[RunId, RunPlan]) -> "Promises":
@@ -57,14 +62,27 @@ class Promises:
         if self._future is not None:
             self._future.ledger.assign(node, request)
 
+    def keep(self, slot: SlotKey, node: NodeId, room: PlacementRequest) -> None:
+        """Now and in the future, for a task that is to come there."""
+        self._kept[slot] = node, room
+        for ledger in self._ledgers():
+            ledger.assign(node, room, leaving=True)
+
+    def keep_no_longer(self, slot: SlotKey) -> None:
+        if slot in self._kept:
+            node, room = self._kept.pop(slot)
+            for ledger in self._ledgers():
+                ledger.release(node, room, leaving=True)
+
+    def _ledgers(self) -> list[ClusterCapacity]:
+        return [self.ledger] if self._future is None else [self.ledger, self._future.ledger]
+
     def promise(self, plan: ServicePlan | RunPlan, request: PlacementRequest, only: NodeId | None) -> bool:
         """Whether a task that finds no room now will have some: then it is kept for it."""
         if request.priority <= self.lowest:
             return False
         if self._future is None:
             self._future = self._foresee()
-            for node, made in self._created:
-                self._future.ledger.assign(node, made)
         future = self._future
         answer = future.ledger.place_on(only, request) if only else future.ledger.place(request)
         if isinstance(answer, Placed):
@@ -102,7 +120,12 @@ class Promises:
             is_planned = not each.task.task.run or each.task.task.run in self.runs
             if is_planned and not each.leaving and not each.task.task.template.pod:
                 residents[each.task.task.node].append(Resident(each.task.id, each.request))
-        return _Future(capacity_of(self.view, staying), residents, {each.task.id: each.task for each in staying})
+        ledger = capacity_of(self.view, staying)
+        for node, made in self._created:
+            ledger.assign(node, made)
+        for node, room in self._kept.values():
+            ledger.assign(node, room, leaving=True)
+        return _Future(ledger, residents, {each.task.id: each.task for each in staying})
 
 
 @dataclass(slots=True)

@@ -108,7 +108,7 @@ def _decide(view: ClusterView) -> tuple[list[_Decisions], JobDecisions]:
     plans = plans_of(view)
     creations: dict[ServiceId, list[Creation]] = {id_: [] for id_ in plans}
     promises = Promises.of(view, plans, plans_of_runs(view))
-    pods = PodPlaces(view, plans, promises.ledger)
+    pods = PodPlaces(view, plans, promises)
     of_jobs = JobDecisions()
     by_priority = sorted(view.state.services.values(), key=_rank)
     for service in by_priority:

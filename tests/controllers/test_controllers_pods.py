@@ -87,6 +87,20 @@ def test_room_is_kept_for_members_that_wait_for_others() -> None:
     assert nodes_of(cluster, WEB) == nodes_of(cluster, SIDE) == {1: NodeId("n1")}
 
 
+def test_room_that_is_kept_for_a_member_is_promised_to_nobody_more_important() -> None:
+    cluster = FakeCluster.of("n1", memory_mib=1000)
+    cluster.deploy(a_pod(1, memory_mib=400))
+    cluster.settle()
+    important = a_service(template=a_template(memory_mib=300)).model_copy(update={"priority": 10})
+    cluster.deploy(a_stack(important, name="vip"))
+
+    cluster.deploy(a_pod(1, side="2", memory_mib=400))
+    outcome = cluster.settle()
+
+    assert [task.template.image for task in cluster.ready(SIDE)] == ["web:2"]
+    assert outcome.problems[ServiceId("vip.app")].message == "no node can take 1 of 1 tasks"
+
+
 def test_one_member_is_replaced_without_the_others_and_never_beside_itself() -> None:
     cluster = FakeCluster.of("n1", "n2")
     cluster.deploy(a_pod())
