@@ -14,10 +14,11 @@ from random import Random
 from benchmarks.report import Row, finish, row
 from benchmarks.scheduler_loads import MIB, Load, mixed_load, nodes_of, plain_load, random_items, single_load
 from benchmarks.scheduler_replay import replay_rows
-from swarmlet.model.ids import ServiceId
+from swarmlet.model.ids import ServiceId, TaskId
 from swarmlet.model.placement import Placement, Strategy
 from swarmlet.model.spec import Resources
 from swarmlet.scheduler import ClusterCapacity, NodeView, Placed, PlacementRequest
+from swarmlet.scheduler.preemption import Preemption, Resident
 
 TASKS = 10_000
 NODES = 1_000
@@ -27,6 +28,10 @@ ONE_MORE_ASKED = 200
 PACKING_MAX = 1.05
 PACKED_ITEMS = 3_000
 UNEVEN_MAX = 1.0
+DISPLACED_FOR = 20
+FULL_NODES = 100
+TASKS_PER_NODE = 20
+DISPLACING_MS_MAX = 50.0
 BINPACK = Placement(strategy=Strategy.BINPACK)
 
 
@@ -42,7 +47,7 @@ def main() -> int:
         capacity = Resources(cpus=given.cpus, memory_bytes=given.memory * MIB)
         return finish("scheduler-replay", replay_rows(given.backup, capacity, given.rounds))
     rows = [*_placing_rows(given.rounds, given.seed), *_packing_rows(given.rounds, given.seed)]
-    return finish("scheduler", [*rows, _evenness_row(given.seed)])
+    return finish("scheduler", [*rows, _evenness_row(given.seed), _displacing_row(given.rounds)])
 
 
 def cpu_s(work: Callable[[], object]) -> float:
@@ -166,6 +171,36 @@ def _evenness_row(seed: int) -> Row:
             counts = list(by_zone.values())
         worst = max(worst, max(counts) - min(counts))
     return row("most tasks off even, over nodes and zones", [float(worst)], "", at_most=UNEVEN_MAX)
+
+
+def _displacing_row(rounds: int) -> Row:
+    """Important tasks in a full cluster, five lesser ones for each, as one look of the leader finds them."""
+    spent = [cpu_s(_displacing()) * 1_000 for _ in range(rounds)]
+    what = f"make room for {DISPLACED_FOR} tasks on {FULL_NODES} full nodes of {TASKS_PER_NODE}"
+    return row(what, spent, "ms", at_most=DISPLACING_MS_MAX)
+
+
+def _displacing() -> Callable[[], None]:
+    nodes = nodes_of(Random(0), FULL_NODES, even=True)
+    lesser = PlacementRequest(ServiceId("lesser.x"), Resources(cpus=8 / TASKS_PER_NODE))
+    important = PlacementRequest(ServiceId("important.x"), Resources(cpus=5 * 8 / TASKS_PER_NODE), priority=1)
+    ledger = ClusterCapacity(nodes)
+    residents = {node.id: [Resident(TaskId(f"{node.id}-{n}"), lesser) for n in range(TASKS_PER_NODE)] for node in nodes}
+    for node, there in residents.items():
+        for each in there:
+            ledger.assign(node, each.request)
+    preemption = Preemption(ledger, residents)
+
+    def displace() -> None:
+        for _ in range(DISPLACED_FOR):
+            found = preemption.displace(important)
+            assert found is not None and len(found.victims) == 5
+            for victim in found.victims:
+                ledger.release(found.node, victim.request)
+                residents[found.node].remove(victim)
+            ledger.assign(found.node, important)
+
+    return displace
 
 
 if __name__ == "__main__":

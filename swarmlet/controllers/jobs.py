@@ -103,8 +103,13 @@ def _place(view: ClusterView, plan: RunPlan, promises: Promises, messages: _Mess
     room = max(TASKS_PER_LOOK_MAX - len(plan.endings), 0)
     openings = plan.openings[:room]
     size_bytes = 0
-    for opening in openings:
-        answer = ledger.place_on(opening.node, request) if opening.node else ledger.place(request)
+    no_room: Unplaceable | None = None
+    """As an equal task was told, since when no more than promises were made."""
+    for number, opening in enumerate(openings):
+        if promises.used_up:
+            openings = openings[:number]
+            break
+        answer = ledger.place_on(opening.node, request) if opening.node else no_room or ledger.place(request)
         match answer:
             case Placed(node):
                 devices = promises.hold_devices(node, request)
@@ -117,6 +122,7 @@ def _place(view: ClusterView, plan: RunPlan, promises: Promises, messages: _Mess
             case Unplaceable(reasons):
                 if promises.promise(plan, request, opening.node):
                     promised += 1
+                    no_room = answer
                     continue
                 refused |= reasons
                 if opening.node is None:

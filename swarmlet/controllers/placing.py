@@ -44,13 +44,18 @@ def fill(view: ClusterView, plan: ServicePlan, promises: Promises, pods: PodPlac
     created: list[Creation] = []
     refused: dict[NodeId, str] = {}
     promised = 0
-    for opening in openings:
+    no_room: Unplaceable | None = None
+    """As an equal task was told, since when no more than promises were made."""
+    for number, opening in enumerate(openings):
+        if promises.used_up:
+            openings = openings[:number]
+            break
         if opening.node:
             answer = ledger.place_on(opening.node, request)
         elif pods.has(service):
             answer = pods.place(service, opening.key[0], request)
         else:
-            answer = ledger.place(request)
+            answer = no_room or ledger.place(request)
         match answer:
             case Placed(node):
                 beside_pod = pods.witness(service, opening.key[0])
@@ -63,6 +68,7 @@ def fill(view: ClusterView, plan: ServicePlan, promises: Promises, pods: PodPlac
                     continue
                 if not beside and not pods.has(service) and promises.promise(plan, request, opening.node):
                     promised += 1
+                    no_room = answer
                     continue
                 refused |= reasons
                 if opening.node is None and not pods.has(service):

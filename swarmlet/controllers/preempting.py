@@ -6,6 +6,8 @@ Rules:
   counted as if it were there already (so nobody lesser moves in), and nobody else is displaced for it.
 - Whom that costs its place is placed anew by its own service, where there is room. A rollout's extra tasks displace
   nobody. Nothing is remembered: the next look finds the same ones stopping and makes the same promises.
+- A look displaces so many at most, since the agent stands still for it; whoever has had no turn yet has one in the next
+  look, which what was done in this one brings about. Until then nobody lesser takes what is left, either.
 - A displaced task of a job has lost its work: its run starts it again where there is room, and counts no failure.
 - Members of pods neither displace nor are displaced: a pod is placed as a whole, and a part of it is no use. The room
   that is kept for those of them which are still to come is nobody else's, however important: else both would wait for
@@ -18,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from swarmlet.controllers.holdings import capacity_of, holdings
+from swarmlet.controllers.holdings import Holding, capacity_of, holdings
 from swarmlet.controllers.job_runs import RunPlan
 from swarmlet.controllers.service_plan import ServicePlan
 from swarmlet.controllers.view import ClusterView, TaskView
@@ -28,9 +30,14 @@ from swarmlet.model.objects import Service
 from swarmlet.model.transaction import Compare
 from swarmlet.scheduler import ClusterCapacity, Placed, PlacementRequest
 from swarmlet.scheduler.devices import Chosen, hold_devices
-from swarmlet.scheduler.preemption import Displacement, Resident, displace
+from swarmlet.scheduler.preemption import Displacement, Preemption, Resident
 
 SlotKey = tuple[ServiceId, int]
+
+SEARCHED_AGAIN_MAX = 32
+"""Nodes that one look may search for tasks to displace, beyond as many as there are: one search of all of them, and
+some more for further tasks like the first. A node takes a quarter of a millisecond, and meanwhile the agent does
+nothing else."""
 
 
 @dataclass(slots=True)
@@ -38,10 +45,14 @@ class Promises:
     view: ClusterView
     plans: Mapping[ServiceId, ServicePlan]
     runs: Mapping[RunId, RunPlan]
+    held: list[Holding]
+    """By the tasks that were there at the beginning."""
     ledger: ClusterCapacity
     lowest: int
     """Priority of any service or job."""
     _future: "_Future | None" = None
+    _searched: int = 0
+    """Nodes, for those who made somebody give way."""
     _created: list[tuple[NodeId, PlacementRequest]] = field(default_factory=list)
     _kept: dict[SlotKey, tuple[NodeId, PlacementRequest]] = field(default_factory=dict)
 
@@ -49,7 +60,13 @@ class Promises:
     def of(cls, view: ClusterView, plans: Mapping[ServiceId, ServicePlan], runs: Mapping[RunId, RunPlan]) -> "Promises":
         services = chain((plan.service for plan in plans.values()), (run.service for run in runs.values()))
         lowest = min((service.spec.priority for service in services), default=0)
-        return cls(view, plans, runs, capacity_of(view, holdings(view, plans)), lowest)
+        held = list(holdings(view, plans))
+        return cls(view, plans, runs, held, capacity_of(view, held), lowest)
+
+    @property
+    def used_up(self) -> bool:
+        """This look has displaced what it may: nobody else has a turn in it."""
+        return self._searched > len(self.view.nodes) + SEARCHED_AGAIN_MAX
 
     def hold_devices(self, node: NodeId, request: PlacementRequest) -> Chosen:
         """Of a task that was placed just now."""
@@ -83,17 +100,15 @@ class Promises:
             return False
         if self._future is None:
             self._future = self._foresee()
-        future = self._future
-        answer = future.ledger.place_on(only, request) if only else future.ledger.place(request)
-        if isinstance(answer, Placed):
-            node = answer.node
-        else:
-            residents = {only: future.residents.get(only, [])} if only else future.residents
-            found = displace(request, future.ledger, residents)
+        node = self._future.place(request, only)
+        if node is None:
+            searched = self._future.preemption.searched
+            found = self._future.preemption.displace(request, only)
             if found is None:
                 return False
+            self._searched += self._future.preemption.searched - searched
             self._displace(plan.service, plan.compare, found)
-            future.ledger.assign(found.node, request)
+            self._future.ledger.assign(found.node, request)
             node = found.node
         self.ledger.assign(node, request)
         return True
@@ -113,7 +128,7 @@ class Promises:
     def _foresee(self) -> "_Future":
         stopping = {task for plan in self.plans.values() for task in plan.fates}
         stopping |= {ending.view.id for run in self.runs.values() for ending in run.endings}
-        staying = [each for each in holdings(self.view, self.plans) if each.task.runs and each.task.id not in stopping]
+        staying = [each for each in self.held if each.task.runs and each.task.id not in stopping]
         residents: dict[NodeId, list[Resident]] = defaultdict(list)
         for each in staying:
             # Those of a removed job go anyhow.
@@ -125,7 +140,8 @@ class Promises:
             ledger.assign(node, made)
         for node, room in self._kept.values():
             ledger.assign(node, room, leaving=True)
-        return _Future(ledger, residents, {each.task.id: each.task for each in staying})
+        tasks = {each.task.id: each.task for each in staying}
+        return _Future(ledger, residents, tasks, Preemption(ledger, residents))
 
 
 @dataclass(slots=True)
@@ -135,6 +151,12 @@ class _Future:
     ledger: ClusterCapacity
     residents: dict[NodeId, list[Resident]]
     tasks: dict[TaskId, TaskView]
+    preemption: Preemption
+
+    def place(self, request: PlacementRequest, only: NodeId | None) -> NodeId | None:
+        if only is None:
+            return self.ledger.take_best(request)
+        return only if isinstance(self.ledger.place_on(only, request), Placed) else None
 
     def take(self, node: NodeId, victim: Resident) -> TaskView:
         self.ledger.release(node, victim.request)

@@ -53,6 +53,11 @@ class ClusterCapacity:
 
     def place(self, request: PlacementRequest) -> Placed | Unplaceable:
         """Find the best node for one task and assign the task to it."""
+        node = self.take_best(request)
+        return unplaceable(request, self._cluster, self._rules) if node is None else Placed(node)
+
+    def take_best(self, request: PlacementRequest) -> NodeId | None:
+        """`place` for who does not ask why there is no room: to say so takes longer than to find out."""
         if self._request is not request and self._request != request:
             self._candidates = None
             best = self._first(request)
@@ -60,18 +65,18 @@ class ClusterCapacity:
             best = self._ordered(request).best()
         self._request = request
         if best is None:
-            return unplaceable(request, self._cluster, self._rules)
+            return None
         self._cluster.book(best, request, 1, False)
         if self._candidates is not None:
             self._candidates.best_got_the_task()
-        return Placed(best.id)
+        return best.id
 
     def place_on(self, node: NodeId, request: PlacementRequest) -> Placed | Unplaceable:
         """The same for a task whose node is given (one task on every node): filters still hold."""
         found = self._cluster.nodes.get(node)
         if found is None:
             return Unplaceable({node: "is not a member"}, {node: node})
-        refusal = Prepared.of(request, self._cluster, self._rules).refusal(found)
+        refusal = self.filters(request).refusal(found)
         if refusal is not None:
             return Unplaceable({node: refusal}, {node: found.name})
         self._cluster.book(found, request, 1, False)
@@ -80,7 +85,11 @@ class ClusterCapacity:
 
     def refusal(self, node: NodeId, request: PlacementRequest) -> str | None:
         """Why a task can't go there as things are."""
-        return Prepared.of(request, self._cluster, self._rules).refusal(self._cluster.nodes[node])
+        return self.filters(request).refusal(self._cluster.nodes[node])
+
+    def filters(self, request: PlacementRequest) -> Prepared:
+        """To ask many nodes, or one again after some of those that are counted now were released or came back."""
+        return Prepared.filters_of(request, self._cluster, self._rules)
 
     def _first(self, request: PlacementRequest) -> NodeView | None:
         prepared = Prepared.of(request, self._cluster, self._rules)

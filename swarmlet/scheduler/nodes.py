@@ -77,6 +77,8 @@ class NodeView:
     """Per service, the tasks that are to stay."""
     repelled: dict[tuple[str, ServiceId], int] = field(default_factory=dict)
     """How many of its tasks keep a service away, by the attribute that makes a place."""
+    bookings: int = 0
+    """How often something was assigned or released: whether it is as it was when somebody looked."""
 
     @property
     def free_cpus(self) -> float:
@@ -111,6 +113,7 @@ class NodeView:
 
     def book(self, request: PlacementRequest, count: int, leaving: bool) -> None:
         reserved = request.reservations
+        self.bookings += 1
         self.reserved_cpus += count * reserved.cpus
         self.reserved_memory_bytes += count * reserved.memory_bytes
         self.tasks += count

@@ -85,7 +85,7 @@ def _verdict(prepared: Prepared, node: NodeView) -> NodeVerdict:
 
 def unplaceable(request: PlacementRequest, cluster: Cluster, rules: Rules) -> Unplaceable:
     """The reason of each node that refuses the task."""
-    prepared = Prepared.of(request, cluster, rules)
+    prepared = Prepared.filters_of(request, cluster, rules)
     reasons: dict[NodeId, str] = {}
     names: dict[NodeId, str] = {}
     for node in sorted(cluster.nodes.values(), key=lambda each: (each.name, each.id)):

@@ -4,6 +4,8 @@ Rules: only tasks of a lower priority give way, all of them on one node, and onl
 filter. The highest priority among those that give way is the lowest that will do, anywhere. Of the set none can be
 spared: with any of them back, the task would not fit. Fewer come before more, small ones before large ones.
 As in Kubernetes, those that can stay are found by putting them back one by one.
+
+Equal tasks come in rows: what was found on a node is kept for the next one as long as nothing was booked there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.scheduler.capacity import ClusterCapacity
 from swarmlet.scheduler.nodes import NodeView, PlacementRequest
+from swarmlet.scheduler.rules import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,89 +38,130 @@ _Cost = tuple[int, int, float, str, str]
 def displace(
     request: PlacementRequest, ledger: ClusterCapacity, residents: Mapping[NodeId, Sequence[Resident]]
 ) -> Displacement | None:
-    """The cheapest way to make room; None if there is none. The ledger is as before when this returns.
-
-    `residents`: of the nodes that come into question, all of whom the ledger has counted.
-    """
-    best: tuple[_Cost, Displacement] | None = None
-    for id_, there in residents.items():
-        node = ledger.node(id_)
-        lesser = [each for each in there if each.request.priority < request.priority]
-        if node is None or not lesser:
-            continue
-        victims = _victims(request, ledger, node, lesser)
-        if victims:
-            cost = (*_cost(victims, node), node.name, node.id)
-            if best is None or cost < best[0]:
-                best = cost, Displacement(id_, victims)
-    return best[1] if best else None
+    """For one task; for many use `Preemption`."""
+    return Preemption(ledger, residents).displace(request)
 
 
-def _victims(
-    request: PlacementRequest, ledger: ClusterCapacity, node: NodeView, lesser: list[Resident]
-) -> tuple[Resident, ...]:
-    """Empty if the task would not fit with all of them gone, or fits as it is."""
-    if ledger.refusal(node.id, request) is None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    bookings: int
+    """Of the node, up to when this holds."""
+    cost: _Cost | None
+    victims: tuple[Resident, ...]
+    """None: nobody there can make room."""
+
+
+class Preemption:
+    """The ledger is as before whenever this has answered."""
+
+    def __init__(self, ledger: ClusterCapacity, residents: Mapping[NodeId, Sequence[Resident]]) -> None:
+        """`residents`: of the nodes that come into question, all of whom the ledger has counted. Live."""
+        self._ledger = ledger
+        self._residents = residents
+        self._request: PlacementRequest | None = None
+        self._found: dict[NodeId, _Found] = {}
+        self.searched = 0
+        """Nodes so far, for whose victims something had to be tried out."""
+
+    def displace(self, request: PlacementRequest, only: NodeId | None = None) -> Displacement | None:
+        """The cheapest way to make room, anywhere or on the only node that will do; None if there is none."""
+        filters = self._ledger.filters(request)
+        if self._request != request or filters.looks_beyond_nodes:
+            self._found.clear()
+            self._request = request
+        best: tuple[_Cost, Displacement] | None = None
+        for id_ in [only] if only else self._residents:
+            found = self._on(id_, request, filters)
+            if found is not None and found.cost is not None and (best is None or found.cost < best[0]):
+                best = found.cost, Displacement(id_, found.victims)
+        return best[1] if best else None
+
+    def _on(self, id_: NodeId, request: PlacementRequest, filters: Prepared) -> _Found | None:
+        node, known = self._ledger.node(id_), self._found.get(id_)
+        if node is None or (known is not None and known.bookings == node.bookings):
+            return known
+        lesser = [each for each in self._residents.get(id_, ()) if each.request.priority < request.priority]
+        victims: tuple[Resident, ...] = ()
+        if lesser:
+            self.searched += 1
+            victims = _Search(self._ledger, node, filters).victims(lesser)
+        cost = (*_cost(victims, node), node.name, node.id) if victims else None
+        self._found[id_] = _Found(node.bookings, cost, victims)
+        return self._found[id_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """On one node. Tasks of one service are mostly alike: what one of them could not do, its equals need not try."""
+
+    ledger: ClusterCapacity
+    node: NodeView
+    filters: Prepared
+
+    def victims(self, lesser: list[Resident]) -> tuple[Resident, ...]:
+        """Empty if the task would not fit with all of them gone, or fits as it is."""
+        if self._fits():
+            return ()
+        for level in sorted({each.request.priority for each in lesser}):
+            if alone := self._one_alone([each for each in lesser if each.request.priority == level]):
+                return alone
+            below = [each for each in lesser if each.request.priority <= level]
+            self._release(below)
+            sets = [self._unspared(order) for order in _orders(below, self.node)] if self._fits() else []
+            self._assign(below)
+            if sets:
+                return min(sets, key=lambda victims: (_cost(victims, self.node), [each.task for each in victims]))
         return ()
-    for level in sorted({each.request.priority for each in lesser}):
-        below = [each for each in lesser if each.request.priority <= level]
-        if alone := _one_alone(request, ledger, node, below):
-            return alone
-        _release(ledger, node, below)
-        fits = ledger.refusal(node.id, request) is None
-        sets = [_unspared(request, ledger, node, order) for order in _orders(below, node)] if fits else []
-        _assign(ledger, node, below)
-        if sets:
-            return min(sets, key=lambda victims: (_cost(victims, node), [each.task for each in victims]))
-    return ()
 
+    def _one_alone(self, residents: Iterable[Resident]) -> tuple[Resident, ...]:
+        """The smallest one whose place alone is enough."""
+        tried: set[int] = set()
+        for each in sorted(residents, key=lambda each: (_size(each, self.node), each.task)):
+            if id(each.request) in tried:
+                continue
+            tried.add(id(each.request))
+            self._release([each])
+            fits = self._fits()
+            self._assign([each])
+            if fits:
+                return (each,)
+        return ()
 
-def _one_alone(
-    request: PlacementRequest, ledger: ClusterCapacity, node: NodeView, residents: list[Resident]
-) -> tuple[Resident, ...]:
-    """The smallest one whose place alone is enough."""
-    for each in sorted(residents, key=lambda each: (_size(each, node), each.task)):
-        ledger.release(node.id, each.request)
-        fits = ledger.refusal(node.id, request) is None
-        ledger.assign(node.id, each.request)
-        if fits:
-            return (each,)
-    return ()
-
-
-def _orders(residents: list[Resident], node: NodeView) -> Iterable[list[Resident]]:
-    """In which they are put back: the important ones first; the small ones of these first, or the large ones."""
-    for sign in (1, -1):
-        yield sorted(
-            residents,
-            key=lambda each, sign=sign: (-each.request.priority, sign * _size(each, node), each.task),  # type: ignore[misc]
-        )
-
-
-def _unspared(
-    request: PlacementRequest, ledger: ClusterCapacity, node: NodeView, order: list[Resident]
-) -> tuple[Resident, ...]:
-    """All of them are gone; whoever can come back does, and the others are the victims. All are gone at the end."""
-    victims, back = [], []
-    for each in order:
-        ledger.assign(node.id, each.request)
-        if ledger.refusal(node.id, request) is None:
-            back.append(each)
-        else:
-            ledger.release(node.id, each.request)
+    def _unspared(self, order: list[Resident]) -> tuple[Resident, ...]:
+        """All of them are gone; whoever can come back does, and the others are the victims. All are gone at the end."""
+        victims, back = [], []
+        refused: set[int] = set()
+        for each in order:
+            if id(each.request) not in refused:
+                self._assign([each])
+                if self._fits():
+                    back.append(each)
+                    continue
+                self._release([each])
+                refused.add(id(each.request))
             victims.append(each)
-    _release(ledger, node, back)
-    return tuple(victims)
+        self._release(back)
+        return tuple(victims)
+
+    def _fits(self) -> bool:
+        return self.filters.refusal(self.node) is None
+
+    def _release(self, residents: Iterable[Resident]) -> None:
+        for each in residents:
+            self.ledger.release(self.node.id, each.request)
+
+    def _assign(self, residents: Iterable[Resident]) -> None:
+        for each in residents:
+            self.ledger.assign(self.node.id, each.request)
 
 
-def _release(ledger: ClusterCapacity, node: NodeView, residents: Iterable[Resident]) -> None:
-    for each in residents:
-        ledger.release(node.id, each.request)
-
-
-def _assign(ledger: ClusterCapacity, node: NodeView, residents: Iterable[Resident]) -> None:
-    for each in residents:
-        ledger.assign(node.id, each.request)
+def _orders(residents: list[Resident], node: NodeView) -> list[list[Resident]]:
+    """In which they are put back: the important ones first; the small ones of these first, or the large ones."""
+    small_first, large_first = (
+        sorted(residents, key=lambda each, sign=sign: (-each.request.priority, sign * _size(each, node), each.task))  # type: ignore[misc]
+        for sign in (1, -1)
+    )
+    return [small_first] if small_first == large_first else [small_first, large_first]
 
 
 def _cost(victims: Sequence[Resident], node: NodeView) -> tuple[int, int, float]:

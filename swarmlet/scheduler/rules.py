@@ -75,6 +75,16 @@ class Prepared:
             [(rule, ranking) for rule in rules.scores for ranking in rule.ranking(request, cluster)],
         )
 
+    @classmethod
+    def filters_of(cls, request: PlacementRequest, cluster: Cluster, rules: Rules) -> "Prepared":
+        """For who only wants to know which nodes refuse the task."""
+        return cls.of(request, cluster, Rules(rules.filters, ()))
+
+    @property
+    def looks_beyond_nodes(self) -> bool:
+        """What a filter says of a node may change with what happens on another one."""
+        return any(refusing.per != NODE_ID for _rule, refusing in self.filters)
+
     def refusal(self, node: NodeView) -> str | None:
         for _rule, refusing in self.filters:
             reason = refusing.refusal(node)

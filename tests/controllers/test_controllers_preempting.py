@@ -104,6 +104,31 @@ def test_a_new_leader_goes_on_where_the_old_one_stopped(full: FakeCluster) -> No
     assert sum(task.stop_reason.startswith("displaced") for task in full.tasks()) == 4
 
 
+def test_a_look_displaces_so_many_at_most_and_the_next_ones_go_on_before_others_have_their_turn() -> None:
+    cluster = FakeCluster.of("n1", "n2", memory_mib=1000)
+    cluster.settle()
+    cluster.deploy(a_stack(sized(10, replicas=200)))
+    cluster.settle()
+    cluster.add_node("n3", memory_mib=10)
+    cluster.settle()
+    cluster.deploy(a_stack(sized(20, replicas=60, priority=10), name="vip"))
+    cluster.deploy(a_stack(sized(10), name="other"))
+
+    def displaced() -> int:
+        return sum(task.stop_reason.startswith("displaced") for task in cluster.tasks())
+
+    cluster.reconcile()
+    assert 0 < displaced() < 120
+    assert cluster.running(OTHER) == []
+    cluster.reconcile()
+    assert displaced() == 120
+    cluster.settle()
+
+    assert len(cluster.ready(VIP)) == 60
+    assert len(cluster.ready()) + len(cluster.ready(OTHER)) == 81
+    assert displaced() == 120
+
+
 def test_equal_priorities_leave_each_other_alone(full: FakeCluster) -> None:
     full.deploy(a_stack(sized(400), name="vip"))
 

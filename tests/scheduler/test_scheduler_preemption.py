@@ -9,7 +9,7 @@ from scheduler_builders import a_node, a_request, away_from
 from swarmlet.model.ids import NodeId, TaskId
 from swarmlet.model.placement import Placement
 from swarmlet.scheduler import ClusterCapacity, PlacementRequest
-from swarmlet.scheduler.preemption import Resident, displace
+from swarmlet.scheduler.preemption import Preemption, Resident, displace
 
 Residents = dict[NodeId, list[Resident]]
 
@@ -23,6 +23,7 @@ tasks = st.builds(
     devices=st.sampled_from([{}, {}, {"gpu": 1}]),
 )
 shy = Placement(affinities=(away_from("a.y"),))
+shy_per_zone = Placement(affinities=(away_from("a.y", "node.labels.zone"),))
 important = st.builds(
     a_request,
     st.just("vip.x"),
@@ -31,17 +32,22 @@ important = st.builds(
     priority=st.integers(1, 4),
     host_ports=st.sampled_from([(), (80,)]),
     devices=st.sampled_from([{}, {"gpu": 1}]),
-    placement=st.sampled_from([Placement(), shy]),
+    placement=st.sampled_from([Placement(), shy, shy_per_zone]),
 )
 
 
 def a_full_cluster(drawn: list[list[PlacementRequest]]) -> tuple[ClusterCapacity, Residents]:
-    """Each node gets those of its tasks that fit."""
-    ledger = ClusterCapacity([a_node(f"n{i}", cpus=2, memory_mib=1000, devices={"gpu": 1}) for i in range(len(drawn))])
+    """Each node gets those of its tasks that fit. Equal ones share one request, as a service's do."""
+    ledger = ClusterCapacity(
+        a_node(f"n{i}", cpus=2, memory_mib=1000, devices={"gpu": 1}, labels={"zone": "ab"[i % 2]})
+        for i in range(len(drawn))
+    )
     residents: Residents = {}
+    alike: dict[str, PlacementRequest] = {}
     for number, requests in enumerate(drawn):
         node = NodeId(f"n{number}")
-        for at, request in enumerate(requests):
+        for at, each in enumerate(requests):
+            request = alike.setdefault(repr(each), each)
             if ledger.refusal(node, request) is None:
                 ledger.assign(node, request)
                 residents.setdefault(node, []).append(Resident(TaskId(f"{node}-{at}"), request))
@@ -100,6 +106,49 @@ def test_the_least_important_that_will_do_give_way_and_room_that_can_be_had_is_f
     ]
     highest = max(victim.request.priority for victim in found.victims) if found else None
     assert highest == min(possible, default=None)
+
+
+rows = st.lists(st.tuples(important, st.integers(1, 4)), min_size=1, max_size=4).map(
+    lambda parts: [request for request, count in parts for _ in range(count)]
+)
+"""As they come: several equal ones after each other."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(cluster=full_clusters, wanted=rows)
+def test_many_in_a_row_displace_the_same_as_one_at_a_time(
+    cluster: tuple[ClusterCapacity, Residents], wanted: list[PlacementRequest]
+) -> None:
+    ledger, residents = cluster
+    preemption = Preemption(ledger, residents)
+
+    for request in wanted:
+        found = preemption.displace(request)
+        assert found == displace(request, ledger, residents)
+        for victim in found.victims if found else ():
+            ledger.release(found.node, victim.request)
+            residents[found.node].remove(victim)
+        if found:
+            ledger.assign(found.node, request)
+
+
+def test_equal_tasks_search_only_the_nodes_where_something_changed() -> None:
+    small, large = a_request("a.x", memory_mib=100), a_request("vip.x", memory_mib=100, priority=1)
+    nodes = [NodeId(f"n{number}") for number in range(10)]
+    ledger = ClusterCapacity([a_node(node, memory_mib=200) for node in nodes])
+    residents = {node: [Resident(TaskId(f"{node}-{at}"), small) for at in range(2)] for node in nodes}
+    for node in nodes * 2:
+        ledger.assign(node, small)
+    preemption = Preemption(ledger, residents)
+
+    for _ in range(5):
+        found = preemption.displace(large)
+        assert found is not None
+        ledger.release(found.node, small)
+        residents[found.node].remove(found.victims[0])
+        ledger.assign(found.node, large)
+
+    assert preemption.searched <= 10 + 4
 
 
 def test_one_large_task_gives_way_rather_than_many_small_ones_and_a_small_one_rather_than_a_large_one() -> None:
