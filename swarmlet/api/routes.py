@@ -30,6 +30,7 @@ from swarmlet.controllers import stacks
 from swarmlet.controllers.known import known_service
 from swarmlet.controllers.stack_errors import UnknownStack
 from swarmlet.errors import SwarmletError
+from swarmlet.model.bonds import as_stored
 from swarmlet.model.compose import Given, ParsedStack, Source, Unbuilt, parse_stack
 from swarmlet.model.ids import ServiceId, StackName, TaskId, service_id
 from swarmlet.model.objects import SERVICES, Desired, NodeStatus, Task
@@ -237,7 +238,7 @@ async def deploy_stack(request: web.Request) -> web.Response:
         unbuilt=dict(parsed.unbuilt),
         revisions={
             service_id(StackName(parsed.spec.name), name): each.template.revision()
-            for name, each in sorted(stacks.as_stored(parsed.spec).services.items())
+            for name, each in sorted(as_stored(parsed.spec).services.items())
         },
     )
     return answer(reply, revision)

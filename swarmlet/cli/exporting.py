@@ -14,6 +14,7 @@ from swarmlet.cli.client import Client
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.output import Output, OutputOption, show_json
 from swarmlet.export import as_yaml, to_kubernetes
+from swarmlet.model.bonds import as_stored
 from swarmlet.model.compose import Unbuilt, parse_stack
 
 export_app = typer.Typer(no_args_is_help=True, help="Write stacks in others' formats.")
@@ -65,6 +66,6 @@ def _of_files(stack: str | None, paths: FilesOption, profiles: list[str], unbuil
     )
     for warning in parsed.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    exported = to_kubernetes(parsed.spec, reveal=True)
+    exported = to_kubernetes(as_stored(parsed.spec), reveal=True)
     notes = [NoteView(service=note.service, key=note.key, message=note.message) for note in exported.notes]
     return ExportView(stack=parsed.spec.name, text=as_yaml(exported), documents=list(exported.documents), notes=notes)

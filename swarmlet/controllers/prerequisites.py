@@ -1,11 +1,9 @@
 """Init services: those whose end others wait for (`service_completed_successfully`), and what follows from it.
 
 Rules:
-- An init service runs once before each new revision of a service that waits for its end: a deploy binds its template to
-  the revisions of its dependents, so that a new one of theirs is a new one of it. With nothing changed nothing runs;
-  nor does it run for a task more, or for one that is replaced after its node was lost.
-- A service with `restart: true` is bound to its dependency in the same way, in the other direction. What is bound to is
-  the revision of the declared template, without what it is bound to itself: no chain, no circle.
+- An init service runs once before each new revision of a service that waits for its end, because a deploy binds it to
+  them (`model.bonds`). With nothing changed nothing runs; nor does it run for a task more, or for one that is replaced
+  after its node was lost.
 - How a task of it ended is stored, for its node may be lost. One that ended badly runs again with the next deploy, even
   if nothing else has changed.
 - It never runs twice at once, and its failure is not undone by running an older revision of it.
@@ -13,58 +11,19 @@ Rules:
 Decision record 0058.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from swarmlet.controllers.steps import Step
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
-from swarmlet.model.ids import RevisionHash, ServiceId, service_id
+from swarmlet.model.bonds import awaited_by
+from swarmlet.model.ids import ServiceId, service_id
 from swarmlet.model.objects import Desired, Service
-from swarmlet.model.rollout import FailureAction, Order, RolloutPolicy, UpdatePolicy
-from swarmlet.model.spec import DependencyCondition, ServiceSpec, StackSpec, TaskTemplate
 from swarmlet.model.state import ClusterState
 from swarmlet.model.transaction import Compare, put
 
 RUNS_AGAIN = "runs again: it ended badly"
 ENDS_RECORDED_MAX = 1_000
 """By one look; the rest follows with the next."""
-
-
-def bound(spec: StackSpec) -> StackSpec:
-    """The stack as it is stored: services bound to the revisions of others, and init services never beside themselves.
-
-    Its dependencies are checked already.
-    """
-    own = {name: own_revision(service.template) for name, service in spec.services.items()}
-    bonds: dict[str, dict[str, RevisionHash]] = {name: {} for name in spec.services}
-    awaited: set[str] = set()
-    for name, service in spec.services.items():
-        for dependency in _awaited(service):
-            bonds[dependency][name] = own[name]
-            awaited.add(dependency)
-        for dependency in service.restarts_with:
-            bonds[name][dependency] = own[dependency]
-    services = {
-        name: _bound(service, bonds[name], name in awaited) if bonds[name] else service
-        for name, service in spec.services.items()
-    }
-    return spec.model_copy(update={"services": services})
-
-
-def own_revision(template: TaskTemplate) -> RevisionHash:
-    """Of what was declared, whatever it is bound to."""
-    return template.model_copy(update={"bound_to": {}}).revision()
-
-
-def _awaited(service: ServiceSpec) -> list[str]:
-    return [name for name, condition in service.depends_on.items() if condition is DependencyCondition.COMPLETED]
-
-
-def _bound(service: ServiceSpec, bonds: Mapping[str, RevisionHash], is_init: bool) -> ServiceSpec:
-    update: dict[str, object] = {"template": service.template.model_copy(update={"bound_to": dict(bonds)})}
-    if is_init:
-        policy = UpdatePolicy(order=Order.STOP_FIRST, failure_action=FailureAction.CONTINUE, parallelism=0)
-        update["rollout"] = RolloutPolicy(update=policy)
-    return service.model_copy(update=update)
 
 
 def again(state: ClusterState, services: Iterable[Service], now: float) -> Iterator[Step]:
@@ -86,7 +45,7 @@ def ends(view: ClusterView, settled: Iterable[str]) -> list[Step]:
 
 def _inits(state: ClusterState) -> list[ServiceId]:
     waiting = (each.value for each in state.services.values() if each.value.spec.depends_on)
-    return sorted({service_id(service.stack, name) for service in waiting for name in _awaited(service.spec)})
+    return sorted({service_id(service.stack, name) for service in waiting for name in awaited_by(service.spec)})
 
 
 def _is_news(each: TaskView) -> bool:

@@ -22,6 +22,7 @@ from swarmlet.controllers.stack_errors import (
     UnknownDependency,
     UnknownStack,
 )
+from swarmlet.model.bonds import as_stored
 from swarmlet.model.ids import ServiceId, StackName, service_id
 from swarmlet.model.job import JOBS
 from swarmlet.model.objects import SERVICES, STACKS, Service, Stack
@@ -58,11 +59,6 @@ def deploy(state: ClusterState, spec: StackSpec, now: float) -> Transaction:
     compares += [Compare(each.key, 0) for each in changed if each.id not in before]
     reason = f"deploy {name}: {len(changed)} services changed, {len(removed)} removed"
     return Transaction(tuple(compares), tuple(operations), reason=reason)
-
-
-def as_stored(spec: StackSpec) -> StackSpec:
-    """What the file says, with what its services mean to each other written into them: their revisions come of it."""
-    return pods.ordered(prerequisites.bound(spec))
 
 
 def _wanted(stack: StackName, wanted: ServiceSpec, before: Mapping[ServiceId, Versioned[Service]]) -> Service:

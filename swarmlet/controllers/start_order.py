@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from swarmlet.controllers.fates import SERVICE_REMOVED
 from swarmlet.controllers.job_deployment import deployed_run
-from swarmlet.controllers.prerequisites import own_revision
 from swarmlet.controllers.seats import seat_key
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
+from swarmlet.model.bonds import own_revision
 from swarmlet.model.ids import service_id
 from swarmlet.model.job import JobPolicy, RunState
 from swarmlet.model.objects import Service

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from swarmlet.export.document import Document, Exported, Notes
 from swarmlet.export.ending import restart_policy
 from swarmlet.export.leftovers import note_leftovers
-from swarmlet.export.members import Group, Member, awaited_by, group_of
+from swarmlet.export.members import Group, Member, group_of
 from swarmlet.export.metadata import ServiceNames
 from swarmlet.export.names import distinct_names
 from swarmlet.export.network import ingress_of, services_of
@@ -22,6 +22,7 @@ from swarmlet.export.scaling import autoscaler_of, budget_of
 from swarmlet.export.sidecars import merged
 from swarmlet.export.storage import CLAIM, storage_of
 from swarmlet.export.workload import workload_of
+from swarmlet.model.bonds import awaited_by
 from swarmlet.model.spec import MountKind, ServiceSpec, StackSpec
 
 

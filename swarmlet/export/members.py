@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from swarmlet.export.document import ServiceNotes
 from swarmlet.export.metadata import ServiceNames
-from swarmlet.model.spec import DependencyCondition, Mode, RestartCondition, ServiceSpec
+from swarmlet.model.bonds import awaited_by
+from swarmlet.model.spec import Mode, RestartCondition, ServiceSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,3 @@ def _inits(members: Sequence[Member]) -> list[Member]:
         chosen.append(ready[0])
         left.remove(ready[0])
     return chosen
-
-
-def awaited_by(spec: ServiceSpec) -> list[str]:
-    """The services whose end it waits for."""
-    return [name for name, each in spec.depends_on.items() if each is DependencyCondition.COMPLETED]

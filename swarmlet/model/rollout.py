@@ -83,6 +83,12 @@ class RolloutPolicy(Frozen):
             changes["order"] = Order.START_FIRST
         return chosen.model_copy(update=changes)
 
+    def stop_first(self) -> "RolloutPolicy":
+        """For a service of which no two tasks may run beside each other, forward or back."""
+        wanted = {"order": Order.STOP_FIRST}
+        rollback = self.rollback.model_copy(update=wanted) if self.rollback else None
+        return self.model_copy(update={"update": self.update.model_copy(update=wanted), "rollback": rollback})
+
 
 def surge(policy: RolloutPolicy, wanted: int, *, is_rollback: bool = False) -> int:
     """How many tasks more than wanted a rollout may run at a time."""

@@ -186,7 +186,7 @@ class TaskTemplate(Frozen):
     """Tasks of one slot of all services of the stack that name the same pod share one network, on one node."""
     bound_to: dict[str, RevisionHash] = Field(default_factory=dict)
     """Services of the stack and their own revisions, each of which makes a new one of this. Set by a deploy (see
-    `controllers.prerequisites`)."""
+    `model.bonds`)."""
     exclusive: bool = False
     """It runs only while its node holds a lease of it, and no other task of its service meanwhile (see `exclusive`)."""
 

@@ -62,6 +62,34 @@ def test_files_are_exported_without_an_agent(tmp_path: Path) -> None:
     assert secret["data"] == {"key": SECRET}
 
 
+PODS = """
+services:
+  web: {image: x, x-swarmlet: {pod: front}, depends_on: {setup: {condition: service_completed_successfully}}}
+  side: {image: x, x-swarmlet: {pod: front}}
+  setup: {image: x}
+"""
+
+
+async def test_files_are_exported_as_a_deploy_would_store_them(api: TestClient[Any, Any], tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(PODS)
+    await api.put("/v1/stacks/shop", json={"compose": PODS})
+    view = await (await api.get("/v1/stacks/shop/export/kubernetes")).json()
+
+    arguments = ["export", "kubernetes", "shop", "-f", str(tmp_path / "compose.yaml")]
+    done = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+
+    assert list(yaml.safe_load_all(done.stdout)) == view["documents"]
+
+
+def test_services_that_no_deploy_would_take_are_not_exported(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(PODS.replace("{image: x, x", "{image: x, deploy: {replicas: 2}, x", 1))
+
+    done = CliRunner().invoke(app, ["export", "kubernetes", "-f", str(tmp_path / "compose.yaml")])
+
+    assert done.exit_code == 1
+    assert "give both as many" in str(done.exception)
+
+
 def test_a_broken_file_is_refused_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services:\n  web: {image: x, prots: []}\n")
 

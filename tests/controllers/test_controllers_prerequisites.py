@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarmlet.controllers import stacks
-from swarmlet.controllers.prerequisites import own_revision
+from swarmlet.model.bonds import own_revision
 from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import Desired, Task
 from swarmlet.model.observed import Health, Liveness, Phase

@@ -6,7 +6,7 @@ from swarmlet.model.compose.marks import Node
 from swarmlet.model.compose.updates import RolloutExtension
 from swarmlet.model.container import Namespace
 from swarmlet.model.job import JobPolicy
-from swarmlet.model.rollout import Order, RolloutPolicy
+from swarmlet.model.rollout import Order
 from swarmlet.model.spec import Mode, TaskTemplate
 
 
@@ -27,10 +27,3 @@ def check_exclusive(
         raise refused(node, f"can't be had in a pod (yet): remove it, or 'pod: {template.pod}'")
     if Namespace.PID in template.options.host_namespaces:
         raise refused(node, "needs processes of its own to be ended for certain: remove 'pid: host'")
-
-
-def stop_first(policy: RolloutPolicy) -> RolloutPolicy:
-    """The policy of an exclusive service, which has no other way to be updated."""
-    wanted = {"order": Order.STOP_FIRST}
-    rollback = policy.rollback.model_copy(update=wanted) if policy.rollback else None
-    return policy.model_copy(update={"update": policy.update.model_copy(update=wanted), "rollback": rollback})

@@ -40,6 +40,7 @@ class Extension:
     autoscale: Autoscale | None = None
     autoscale_node: Node | None = None
     pod: str = ""
+    pod_node: Node | None = None
     ingress: tuple[HttpRoute, ...] = ()
     job: JobSection | None = None
     exclusive: bool = False
@@ -63,6 +64,7 @@ def read_extension(node: Node, findings: Findings) -> Extension:
         autoscale=fields.read("autoscale", lambda value: read_autoscale(value, findings), None),
         autoscale_node=fields.value("autoscale"),
         pod=fields.read("pod", read_pod, ""),
+        pod_node=fields.value("pod"),
         ingress=fields.read("ingress", lambda value: read_ingress(value, findings), ()),
         job=fields.read("job", lambda value: read_job(value, findings), None),
         exclusive=fields.read("exclusive", boolean(findings), False),

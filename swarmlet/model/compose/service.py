@@ -13,7 +13,7 @@ from swarmlet.model.compose.dependencies import Dependency, read_dependencies
 from swarmlet.model.compose.deploy import Deploy, read_deploy, with_older_keys
 from swarmlet.model.compose.environment import EnvironmentReader
 from swarmlet.model.compose.errors import refused
-from swarmlet.model.compose.exclusive import check_exclusive, stop_first
+from swarmlet.model.compose.exclusive import check_exclusive
 from swarmlet.model.compose.extension import UNSAID_EXTENSION, Extension, read_extension
 from swarmlet.model.compose.fields import Fields, each
 from swarmlet.model.compose.findings import Findings
@@ -80,7 +80,7 @@ class WrittenService:
             restarts_with=tuple(sorted(each.service for each in kept if each.restart)),
             autoscale=self.extension.autoscale,
             ingress=self.extension.ingress,
-            rollout=stop_first(rollout) if self.template.exclusive else rollout,
+            rollout=rollout.stop_first() if self.template.exclusive else rollout,
             max_unavailable=self.extension.max_unavailable,
             placement=self.placement,
             priority=self.extension.priority,

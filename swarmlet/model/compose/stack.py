@@ -26,6 +26,7 @@ from swarmlet.model.compose.service import Declared, ServiceReader, WrittenServi
 from swarmlet.model.compose.stored_files import Stored, StoredFiles
 from swarmlet.model.compose.volumes import read_volumes
 from swarmlet.model.ids import NAME_PATTERN
+from swarmlet.model.pods import pod_faults
 from swarmlet.model.spec import DependencyCondition, RestartCondition, ServiceSpec, StackSpec
 
 _NAME = re.compile(NAME_PATTERN)
@@ -161,11 +162,19 @@ class _Reading:
                 ports.take(name, service.ports)
         depends_on = self._depends_on(wanted, left_out)
         awaited = {name for wants in depends_on.values() for name in wants if wants[name] is _COMPLETED}
-        return {
+        specs = {
             name: service.spec(depends_on[name], name in awaited)
             for name, service in wanted.items()
             if service is not None
         }
+        self._check_pods(wanted, specs)
+        return specs
+
+    def _check_pods(self, written: MappingOf[str, WrittenService | None], specs: MappingOf[str, ServiceSpec]) -> None:
+        for fault in pod_faults(specs.values()):
+            service = written[fault.service]
+            assert service is not None and service.extension.pod_node is not None, "else it would be in no pod"
+            self.findings.refuse(refused(service.extension.pod_node, str(fault)))
 
     def _declared(self, fields: Fields, known: MappingOf[str, str]) -> Declared:
         stored = StoredFiles(known, self.given.contents, not self.deploying, self.findings)
