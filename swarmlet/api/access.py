@@ -32,7 +32,8 @@ def access_middleware(token: str | None) -> Middleware:
 
 def _check_token(request: web.Request, token: str) -> None:
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(given.encode(), token.encode()):
+    # Headers that are no UTF-8 hold surrogates.
+    if not hmac.compare_digest(given.encode(errors="surrogateescape"), token.encode()):
         raise web.HTTPUnauthorized(
             text="this peer wants its API token: send 'Authorization: Bearer …' (the CLI reads SWARMLET_TOKEN)",
             headers={"WWW-Authenticate": "Bearer"},
@@ -41,7 +42,7 @@ def _check_token(request: web.Request, token: str) -> None:
 
 def _check_local(request: web.Request) -> None:
     if not _is_local(request.host):
-        raise web.HTTPForbidden(text=f"the Host header says '{request.host}'; without a token only local names answer")
+        raise web.HTTPForbidden(text=f"the Host header says {request.host!r}; without a token only local names answer")
     if request.method not in SAFE_METHODS and "Origin" in request.headers:
         raise web.HTTPForbidden(text="without a token the API takes no changes from web pages")
 

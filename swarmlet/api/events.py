@@ -16,6 +16,7 @@ from itertools import pairwise
 from aiohttp import web
 
 from swarmlet.api.peer import Peer
+from swarmlet.api.query import whole_number
 from swarmlet.api.routes import PEER
 from swarmlet.api.schema import EVENTS_TYPE, EventView
 from swarmlet.api.streaming import streamed
@@ -81,10 +82,7 @@ async def _start_revision(request: web.Request, peer: Peer) -> int:
     text = request.headers.get("Last-Event-ID") or request.query.get("from")
     if text is None:
         return peer.consensus.store.revision
-    try:
-        revision = int(text)
-    except ValueError as error:
-        raise web.HTTPBadRequest(text=f"from: '{text}' is not a revision; write a whole number") from error
+    revision = whole_number(text, "from")
     if revision > peer.consensus.store.revision:
         # This peer may be behind. If all that was ever acknowledged does not reach it, it is of another history.
         await peer.consensus.barrier()

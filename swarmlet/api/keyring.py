@@ -4,6 +4,7 @@ from collections import Counter
 
 from aiohttp import web
 
+from swarmlet.api.query import flag
 from swarmlet.api.routes import PEER, answer, body
 from swarmlet.api.schema import KeyringView, KeyUse, NodeKeysView
 from swarmlet.drivers.key_rotation import NodeKeys
@@ -31,7 +32,7 @@ async def use_key(request: web.Request) -> web.Response:
 @routes.delete("/v1/keyring/keys/{key}")
 async def remove_key(request: web.Request) -> web.Response:
     """`force=1`: also when a node is away and could be locked out."""
-    key, force = request.match_info["key"], request.query.get("force") == "1"
+    key, force = request.match_info["key"], flag(request.query, "force")
     return _answer(request, await request.app[PEER].rotation.remove(key, force), key)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from swarmlet.api.query import whole_number
 from swarmlet.errors import SwarmletError
 from swarmlet.model.transaction import RequestId
 
@@ -16,7 +17,6 @@ REQUEST_HEADER = "Swarmlet-Request"
 CLIENT_LENGTH_MAX = 100
 CLIENT_PREFIX = "kv/"
 """Keeps the clients of this API apart from the agents' own, which the store remembers in the same table."""
-NUMBER_MAX = 2**63 - 1
 
 
 class CompareFailed(SwarmletError):
@@ -52,20 +52,20 @@ def request_id(headers: Mapping[str, str]) -> RequestId | None:
             text=f"{REQUEST_HEADER}: write CLIENT:SEQUENCE; a client is one word of 1 to {CLIENT_LENGTH_MAX} "
             "ASCII letters, digits and signs"
         )
-    return RequestId(CLIENT_PREFIX + client, _number(sequence, f"{REQUEST_HEADER}: the sequence"))
+    return RequestId(CLIENT_PREFIX + client, whole_number(sequence, f"{REQUEST_HEADER}: the sequence"))
 
 
 def wanted_revision(headers: Mapping[str, str], query: Mapping[str, str]) -> int | None:
     """The revision at which the object has to be, 0 for none; None where the write is meant to happen anyhow."""
     given: list[int] = []
     if (text := headers.get("If-Match")) is not None:
-        given.append(_number(text.strip('"'), "If-Match"))
+        given.append(whole_number(text.strip('"'), "If-Match"))
     if (text := headers.get("If-None-Match")) is not None:
         if text != "*":
             raise web.HTTPBadRequest(text="If-None-Match: write *, for a key that must not exist yet")
         given.append(0)
     if (text := query.get("revision")) is not None:
-        given.append(_number(text, "revision"))
+        given.append(whole_number(text, "revision"))
     if len(given) > 1:
         raise web.HTTPBadRequest(text="give one condition: If-Match, If-None-Match or ?revision=")
     return given[0] if given else None
@@ -75,10 +75,4 @@ def page_size(query: Mapping[str, str], size_max: int) -> int:
     text = query.get("limit")
     if text is None:
         return size_max
-    return min(max(_number(text, "limit"), 1), size_max)
-
-
-def _number(text: str, what: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= len(str(NUMBER_MAX)) and int(text) <= NUMBER_MAX:
-        return int(text)
-    raise web.HTTPBadRequest(text=f"{what} is {text!r}; write a whole number from 0 to {NUMBER_MAX}")
+    return min(max(whole_number(text, "limit"), 1), size_max)

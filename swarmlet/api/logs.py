@@ -4,6 +4,7 @@ from contextlib import aclosing
 
 from aiohttp import web
 
+from swarmlet.api.query import flag, whole_number
 from swarmlet.api.routes import PEER, named_task
 from swarmlet.api.schema import LOG_LINES_TYPE, LogLineView
 from swarmlet.api.streaming import streamed
@@ -18,7 +19,9 @@ async def stream_logs(request: web.Request) -> web.StreamResponse:
     peer = request.app[PEER]
     task = named_task(request, peer.consensus.replica.state)
     node = peer.moment().node_name(task.node)
-    async with aclosing(peer.logs(task, _tail(request), bool(request.query.get("follow")))) as lines:
+    text = request.query.get("tail")
+    tail = None if text is None else whole_number(text, "tail")
+    async with aclosing(peer.logs(task, tail, flag(request.query, "follow"))) as lines:
         # The first line is awaited before the answer begins, so that a refusal is a problem document, not half a body.
         first = await anext(lines, None)
         async with streamed(request, {"Content-Type": LOG_LINES_TYPE}) as response:
@@ -27,15 +30,6 @@ async def stream_logs(request: web.Request) -> web.StreamResponse:
                 async for line in lines:
                     await response.write(_encode(task.id, node, line))
     return response
-
-
-def _tail(request: web.Request) -> int | None:
-    text = request.query.get("tail")
-    if text is None:
-        return None
-    if not text.isdigit():
-        raise web.HTTPBadRequest(text=f"tail: '{text}' is not a number of lines; write a whole number from 0")
-    return int(text)
 
 
 def _encode(task: str, node: str, line: LogLine) -> bytes:

@@ -25,6 +25,7 @@ from swarmlet.transport import PeerTimeout, PeerUnavailable, RemoteError
 log = structlog.get_logger()
 
 RETRY_AFTER_S = 1
+KEPT_HEADERS = (REVISION_HEADER, "Allow", "WWW-Authenticate")
 STATUS_OF: tuple[tuple[type[SwarmletError], int, str], ...] = (
     (NoLeader, 503, "No leader"),
     (NotTaken, 503, "No leader"),
@@ -65,8 +66,9 @@ class NotFound(web.HTTPNotFound):
         super().__init__(text=what, headers=headers)
 
 
-def problem_response(problem: Problem, revision: str | None = None) -> web.Response:
-    headers = {} if revision is None else {REVISION_HEADER: revision}
+def problem_response(problem: Problem, told: Mapping[str, str] | None = None) -> web.Response:
+    """`told`: the headers of the answer that it takes the place of."""
+    headers = {name: told[name] for name in KEPT_HEADERS if name in told} if told else {}
     if problem.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     return web.Response(
@@ -86,7 +88,7 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
             raise
         detail = error.text or error.reason
         problem = Problem(title=error.reason, status=error.status, detail=detail)
-        return problem_response(problem, error.headers.get(REVISION_HEADER))
+        return problem_response(problem, error.headers)
     except ValidationError as error:
         return problem_response(Problem(title="Bad request", status=422, detail=_first_fault(error)))
     except ComposeError as error:

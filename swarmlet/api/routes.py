@@ -12,6 +12,7 @@ import swarmlet
 from swarmlet.api import views
 from swarmlet.api.peer import Peer
 from swarmlet.api.problems import NotFound
+from swarmlet.api.query import flag
 from swarmlet.api.schema import (
     REVISION_HEADER,
     DeployReply,
@@ -161,11 +162,11 @@ async def scale_service(request: web.Request) -> web.Response:
 async def list_tasks(request: web.Request) -> web.Response:
     """Tasks that are to run, and with `all=1` also those that were told to stop and are still remembered."""
     moment = await read(request)
-    query = request.query
+    query, everything = request.query, flag(request.query, "all")
     chosen = [
         task.value
         for task in moment.state.tasks.values()
-        if (query.get("all") or task.value.desired is Desired.RUN)
+        if (everything or task.value.desired is Desired.RUN)
         and query.get("service") in (None, task.value.service)
         and query.get("stack") in (None, task.value.service.partition(".")[0])
         and query.get("node") in (None, task.value.node, moment.node_name(task.value.node))

@@ -39,6 +39,18 @@ async def test_a_rotation_in_three_requests(api: TestClient[Any, Any], tmp_path:
         assert ring.primary.text() not in text
 
 
+async def test_a_key_is_removed_by_force_only_where_that_is_said(api: TestClient[Any, Any]) -> None:
+    (old,) = RING.ids
+    new = (await (await api.post("/v1/keyring/keys")).json())["key"]
+    await api.put("/v1/keyring/primary", json={"key": new})
+
+    unclear = await api.delete(f"/v1/keyring/keys/{old}?force=yes")
+    forced = await api.delete(f"/v1/keyring/keys/{old}?force=true")
+
+    assert (unclear.status, forced.status) == (400, 200)
+    assert (await unclear.json())["detail"] == "force is 'yes'; write 1 or true, 0 or false"
+
+
 async def test_what_can_not_be_is_a_problem_document(api: TestClient[Any, Any]) -> None:
     (old,) = RING.ids
 

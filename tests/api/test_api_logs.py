@@ -62,3 +62,37 @@ async def test_what_fails_before_the_first_line_is_a_problem_document(tmp_path: 
         response = await api.get("/v1/tasks/t1/logs")
 
         assert (response.status, response.content_type) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("", (None, False)),
+        ("?follow=0&tail=0", (0, False)),
+        ("?follow=false", (None, False)),
+        ("?follow=1&tail=20", (20, True)),
+        ("?follow=true", (None, True)),
+    ],
+)
+async def test_it_is_followed_and_cut_as_asked_for(tmp_path: Path, query: str, asked: tuple[int | None, bool]) -> None:
+    seen: list[tuple[int | None, bool]] = []
+
+    async def logs(_task: Task, tail: int | None, follow: bool) -> AsyncGenerator[LogLine, None]:
+        seen.append((tail, follow))
+        yield LINE
+
+    async with a_peer(tmp_path) as peer, await with_task(peer, logs) as api:
+        assert (await api.get(f"/v1/tasks/t1/logs{query}")).status == 200
+
+    assert seen == [asked]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"), [("follow=yes", "follow"), ("follow=", "follow"), ("tail=%C2%B2", "tail"), ("tail=-1", "tail")]
+)
+async def test_a_query_that_is_none_says_what_to_write(tmp_path: Path, query: str, named: str) -> None:
+    async with a_peer(tmp_path) as peer, await with_task(peer, failing(ValueError("not to be asked"))) as api:
+        response = await api.get(f"/v1/tasks/t1/logs?{query}")
+
+        assert response.status == 400
+        assert (await response.json())["detail"].startswith(f"{named} is ")

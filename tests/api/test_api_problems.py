@@ -48,3 +48,14 @@ async def test_a_refusal_of_the_router_is_a_problem_too() -> None:
     status, kind, problem, _ = await answer_to(web.HTTPBadRequest(text="from: 'x' is not a revision"))
 
     assert (status, kind, problem["detail"]) == (400, "application/problem+json", "from: 'x' is not a revision")
+
+
+async def test_what_the_router_says_in_headers_is_kept() -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        raise AssertionError("not to be called")
+
+    app = web.Application(middlewares=[problem_middleware])
+    app.router.add_get("/it", handler)
+    async with TestClient(TestServer(app)) as client, client.delete("/it") as response:
+        assert (response.status, response.content_type) == (405, "application/problem+json")
+        assert response.headers["Allow"] == "GET,HEAD"
