@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -42,19 +42,37 @@ def show_table(items: Sequence[ModelT], columns: Columns[ModelT], output: Output
     if output is Output.JSON:
         show_json(items)
         return
+    rows = [[str(value(item)) for _, value in columns] for item in items]
+    titles = [title for title, _ in columns]
+    if sys.stdout.isatty():
+        _show_fitted(titles, rows)
+    else:
+        print("\n".join(_lines([titles, *rows])))
+
+
+def _show_fitted(titles: list[str], rows: list[list[str]]) -> None:
+    """As wide as the terminal; longer cells are folded."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, _ in columns:
+    for title in titles:
         table.add_column(title, overflow="fold")
-    for item in items:
-        cells = [str(value(item)) for _, value in columns]
-        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
-    # Where nobody's terminal sets a width, lines are not broken: programs and logs read them.
-    console = Console() if sys.stdout.isatty() else Console(width=500, no_color=True)
-    console.print(table)
+    for row in rows:
+        table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+    Console().print(table)
+
+
+def _lines(rows: list[list[str]]) -> Iterator[str]:
+    """A line for each row, however long: programs and logs read them."""
+    from rich.cells import cell_len
+
+    plain = [[" ".join(cell.splitlines()) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*plain, strict=True)]
+    for row in plain:
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(padded).rstrip()
 
 
 def age(since: float) -> str:
