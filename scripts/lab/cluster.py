@@ -213,7 +213,12 @@ class Cluster:
     def tasks(self, service: str = "", asked: Agent | None = None, everything: bool = False) -> list[dict[str, Any]]:
         query = [f"service={service}"] if service else []
         query += ["all=1"] if everything else []
-        items: list[dict[str, Any]] = (asked or self.alive()[0]).get("/v1/tasks?" + "&".join(query))["items"]
+        try:
+            items: list[dict[str, Any]] = (asked or self.alive()[0]).get("/v1/tasks?" + "&".join(query))["items"]
+        except ApiFailure as error:
+            if error.status != 404:
+                raise
+            return []  # the service is not known there yet, or any longer
         return items
 
     def stalls(self) -> list[str]:

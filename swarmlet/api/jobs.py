@@ -8,7 +8,7 @@ from aiohttp import web
 from swarmlet.api import views
 from swarmlet.api.job_views import job_detail, job_view, run_detail, run_view
 from swarmlet.api.jobs_schema import JobView, RunReply, RunRequest, RunView
-from swarmlet.api.routes import PEER, answer, body, commit, read
+from swarmlet.api.routes import PEER, answer, body, commit, read, stack_asked_for
 from swarmlet.api.schema import Listing, WriteReply
 from swarmlet.controllers import job_commands
 from swarmlet.controllers.job_errors import UnknownRun
@@ -23,7 +23,7 @@ routes = web.RouteTableDef()
 @routes.get("/v1/jobs")
 async def list_jobs(request: web.Request) -> web.Response:
     moment = await read(request)
-    stack = request.query.get("stack")
+    stack = stack_asked_for(request, moment.state)
     declared = (each.value for _, each in sorted(moment.state.services.items()) if each.value.spec.job is not None)
     items = [job_view(moment, job) for job in declared if stack in (None, job.stack)]
     return answer(Listing[JobView](revision=moment.state.revision, items=items), moment.state.revision)

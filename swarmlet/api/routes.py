@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from aiohttp import web
@@ -28,7 +28,7 @@ from swarmlet.api.schema import (
     WriteReply,
 )
 from swarmlet.controllers import stacks
-from swarmlet.controllers.known import known_service
+from swarmlet.controllers.known import known_service, known_stack
 from swarmlet.controllers.stack_errors import UnknownStack
 from swarmlet.errors import SwarmletError
 from swarmlet.model.bonds import as_stored
@@ -122,10 +122,7 @@ async def list_nodes(request: web.Request) -> web.Response:
 @routes.get("/v1/nodes/{node}")
 async def get_node(request: web.Request) -> web.Response:
     moment = await read(request)
-    wanted = request.match_info["node"]
-    found = [view for view in views.node_views(moment) if wanted in (view.id, view.name)]
-    if not found:
-        raise NotFound(f"no node has the name or id '{wanted}'")
+    found = views.nodes_called(moment, request.match_info["node"])
     # Of several with one name, the one that is up is meant, as in every change of a node.
     return answer(min(found, key=lambda view: view.status != NodeStatus.UP), moment.state.revision)
 
@@ -133,9 +130,15 @@ async def get_node(request: web.Request) -> web.Response:
 @routes.get("/v1/services")
 async def list_services(request: web.Request) -> web.Response:
     moment = await read(request)
-    stack = request.query.get("stack")
+    stack = stack_asked_for(request, moment.state)
     items = [view for view in views.service_views(moment) if stack in (None, view.stack)]
     return answer(Listing[ServiceView](revision=moment.state.revision, items=items), moment.state.revision)
+
+
+def stack_asked_for(request: web.Request, state: ClusterState) -> StackName | None:
+    """The only one that is to be listed. Raises `UnknownStack`."""
+    text = request.query.get("stack")
+    return None if text is None else known_stack(state, StackName(text)).value.name
 
 
 @routes.get("/v1/services/{service}")
@@ -171,8 +174,20 @@ async def list_tasks(request: web.Request) -> web.Response:
         and query.get("stack") in (None, task.value.service.partition(".")[0])
         and query.get("node") in (None, task.value.node, moment.node_name(task.value.node))
     ]
+    if not chosen:
+        _check_names(moment, query)
     items = views.task_views(moment, chosen)
     return answer(Listing[TaskView](revision=moment.state.revision, items=items), moment.state.revision)
+
+
+def _check_names(moment: views.Moment, query: Mapping[str, str]) -> None:
+    """Of a listing that found nothing: tasks outlive their service for a while. Raises what is not known."""
+    if (stack := query.get("stack")) is not None:
+        known_stack(moment.state, StackName(stack))
+    if (service := query.get("service")) is not None:
+        known_service(moment.state, ServiceId(service))
+    if (node := query.get("node")) is not None:
+        views.nodes_called(moment, node)
 
 
 @routes.get("/v1/tasks/{task}")

@@ -19,6 +19,7 @@ from swarmlet.api.schema import (
 )
 from swarmlet.controllers.belonging import Belonging
 from swarmlet.controllers.hosts import global_hosts
+from swarmlet.controllers.node_errors import UnknownNode
 from swarmlet.controllers.node_views import node_view
 from swarmlet.model.ids import NodeId, ServiceId, StackName
 from swarmlet.model.objects import Desired, Drain, NodeStatus, Service, Task
@@ -71,6 +72,15 @@ def node_views(moment: Moment) -> list[NodeView]:
             tasks[task.value.node] += 1
     ids = {*filter(moment.is_member, moment.observed.nodes), *moment.state.nodes}
     return sorted((_node(moment, node, tasks[node]) for node in ids), key=lambda view: (view.name, view.id))
+
+
+def nodes_called(moment: Moment, wanted: str) -> list[NodeView]:
+    """By id or name, which several may share. Raises `UnknownNode`."""
+    known = node_views(moment)
+    found = [view for view in known if wanted in (view.id, view.name)]
+    if not found:
+        raise UnknownNode(wanted, sorted({view.name for view in known}))
+    return found
 
 
 def _node(moment: Moment, node: NodeId, tasks: int) -> NodeView:

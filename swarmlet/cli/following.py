@@ -4,10 +4,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 from swarmlet.api.schema import EVENTS_TYPE, LOG_LINES_TYPE, EventView, Listing, LogLineView, TaskView
 from swarmlet.cli.addresses import NoPeer
-from swarmlet.cli.client import BrokenOff, Client, NotAPeer, parsed, path_to
+from swarmlet.cli.client import ApiError, BrokenOff, Client, NotAPeer, parsed, path_to
 from swarmlet.errors import SwarmletError
 
 POLL_S = 0.2
@@ -32,13 +33,19 @@ class NoSuchTasks(SwarmletError):
 
 def wait_gone(client: Client, stack: str, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    while True:
-        left = client.get("/v1/tasks", Listing[TaskView], stack=stack, all=1).items
-        if not left:
-            return
+    while left := _tasks_left(client, stack):
         if time.monotonic() > deadline:
             raise StillThere(stack, len(left), timeout_s)
         time.sleep(POLL_S)
+
+
+def _tasks_left(client: Client, stack: str) -> list[TaskView]:
+    try:
+        return client.get("/v1/tasks", Listing[TaskView], stack=stack, all=1).items
+    except ApiError as error:
+        if error.problem.status == HTTPStatus.NOT_FOUND:
+            return []
+        raise
 
 
 def follow_events(client: Client, since: int | None, say: Callable[[EventView], None]) -> None:
