@@ -70,6 +70,11 @@ class BadToken(SwarmletError):
         )
 
 
+class NotText(SwarmletError):
+    def __init__(self) -> None:
+        super().__init__("what is to be sent is no text: write names and values in UTF-8")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     body: bytes
@@ -148,14 +153,14 @@ class Client:
         """For what may be done twice. `content` is sent as it is, in place of a `body` in JSON."""
         sent = headers or {}
         if body is not None:
-            content, sent = body.model_dump_json().encode(), {**JSON_HEADERS, **sent}
+            content, sent = _json(body), {**JSON_HEADERS, **sent}
         return self._whole(_Request(method, path, query or {}, content, sent))
 
     def request_once(
         self, method: str, path: str, body: BaseModel | None = None, query: Query | None = None, *, shown_by: str
     ) -> Answer:
         """For what must not be done twice. Raises `OutcomeUnknown`, which names the command that shows the outcome."""
-        content, sent = (None, {}) if body is None else (body.model_dump_json().encode(), JSON_HEADERS)
+        content, sent = (None, {}) if body is None else (_json(body), JSON_HEADERS)
         return self._whole(_Request(method, path, query or {}, content, sent, shown_by))
 
     def lines(self, path: str, content_type: str, timeout_s: float | None, **query: str | int | None) -> Iterator[str]:
@@ -228,6 +233,14 @@ class Client:
             sent["Authorization"] = f"Bearer {self._token}"
         connection.request(request.method, request.target, body=request.content, headers=sent)
         return connection.getresponse()
+
+
+def _json(body: BaseModel) -> bytes:
+    """Raises `NotText`."""
+    try:
+        return body.model_dump_json().encode()
+    except ValueError as error:
+        raise NotText from error
 
 
 def _parts(address: str, response: http.client.HTTPResponse) -> Iterator[bytes]:

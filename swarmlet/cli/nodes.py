@@ -158,7 +158,7 @@ def forget(node: NodeArgument, output: OutputOption = Output.TABLE) -> None:
 
 
 def duration_s(word: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", word)
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?", word)
     if found is None:
         raise BadWord(word, "a duration like 90s, 5m or 1h")
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]

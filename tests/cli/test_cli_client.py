@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from swarmlet.api.schema import DeployRequest, WriteReply
+from swarmlet.api.schema import DeployRequest, VotersRequest, WriteReply
 from swarmlet.cli.addresses import NoPeer
-from swarmlet.cli.client import ApiError, Client
+from swarmlet.cli.client import ApiError, Client, NotText
 
 Answering = Callable[[int, str], str]
 
@@ -106,6 +106,15 @@ def test_body_token_and_query_are_sent(peer: Callable[..., str]) -> None:
     ((path, authorization, body),) = seen
     assert (path, authorization) == ("/v1/stacks/x?a=b+c", "Bearer secret")
     assert b'"compose":"services: {}"' in body
+
+
+def test_a_name_that_is_no_text_is_not_sent(peer: Callable[..., str]) -> None:
+    seen: list[tuple[str, str, bytes]] = []
+
+    with pytest.raises(NotText, match="in UTF-8"):
+        Client((peer(200, "{}", seen),), None).request("PUT", "/v1/voters", VotersRequest(voters=["\udcff"]))
+
+    assert seen == []
 
 
 def test_a_socket_that_can_t_be_looked_for_is_left_out(

@@ -128,6 +128,14 @@ def test_a_drain_is_left_to_itself(peer: OneNode) -> None:
     assert shown.stdout == "node1: drains, revision 3\n"
 
 
+@pytest.mark.parametrize("deadline", ["soon", "5d", "-1s", "9" * 400, "²s"])
+def test_a_deadline_that_is_no_duration_says_what_to_write(peer: OneNode, deadline: str) -> None:
+    shown = CliRunner().invoke(app, ["node", "drain", "node1", f"--deadline={deadline}"])
+
+    assert isinstance(shown.exception, BadWord) and "90s, 5m or 1h" in str(shown.exception)
+    assert peer.asked == []
+
+
 def test_a_node_is_forgotten(peer: OneNode) -> None:
     assert CliRunner().invoke(app, ["node", "forget", "node1"]).exit_code == 0
     assert peer.asked == [("DELETE", "/v1/nodes/node1", b"")]
