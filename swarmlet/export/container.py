@@ -1,5 +1,7 @@
 """A task's container: its program, its environment, what it may use."""
 
+import re
+
 from swarmlet.export.document import Document, ServiceNotes, said
 from swarmlet.export.literals import literal, literals
 from swarmlet.export.probes import probes_of
@@ -11,6 +13,7 @@ from swarmlet.model.spec import ALL_DEVICES, Resources, TaskTemplate
 GPU = "gpu"
 GPU_RESOURCE = "nvidia.com/gpu"
 _PULL = {PullPolicy.MISSING: "IfNotPresent", PullPolicy.ALWAYS: "Always", PullPolicy.NEVER: "Never"}
+_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
 def container_of(
@@ -26,7 +29,7 @@ def container_of(
             "imagePullPolicy": _PULL[template.pull_policy],
             **_program(template, notes),
             "workingDir": template.working_dir or None,
-            "env": [{"name": key, "value": literal(value)} for key, value in template.environment.items()],
+            "env": _environment(template, notes),
             "ports": [{"containerPort": port} for port in ports],
             "resources": _resources(template, notes),
             "volumeMounts": mounts,
@@ -36,6 +39,14 @@ def container_of(
             "stdin": True if options.stdin_open else None,
         }
     )
+
+
+def _environment(template: TaskTemplate, notes: ServiceNotes) -> list[Document]:
+    """Other names are refused by 1.30, though not by all later versions."""
+    odd = [name for name in template.environment if not _VARIABLE.fullmatch(name)]
+    notes.add_if(odd, "environment", f"no names of variables there, left out: {', '.join(odd)}")
+    kept = {name: value for name, value in template.environment.items() if name not in odd}
+    return [{"name": name, "value": literal(value)} for name, value in kept.items()]
 
 
 def _probes(template: TaskTemplate, notes: ServiceNotes, is_init: bool) -> Document:

@@ -18,12 +18,9 @@ def restart_policy(group: Group) -> str:
     """Of its pods."""
     if not group.is_job:
         return "Always"
-    return "OnFailure" if _restarts_in_place(group) else "Never"
-
-
-def _restarts_in_place(group: Group) -> bool:
-    """Indices have retries only with pods that are never restarted."""
-    return group.ends and group.first.spec.replicas <= 1 and not _runs_once(group.members)
+    # Indices have retries only with pods that are never restarted.
+    has_indices = group.first.spec.job is not None or group.first.spec.replicas > 1
+    return "Never" if has_indices or _runs_once(group.members) else "OnFailure"
 
 
 def _runs_once(members: Sequence[Member]) -> bool:

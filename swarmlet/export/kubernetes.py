@@ -19,7 +19,7 @@ from swarmlet.export.network import ingress_of, services_of
 from swarmlet.export.placement import priority_document
 from swarmlet.export.pod import pod_of
 from swarmlet.export.scaling import autoscaler_of, budget_of
-from swarmlet.export.sidecars import merged
+from swarmlet.export.sidecars import merged, note_what_is_shared
 from swarmlet.export.storage import CLAIM, storage_of
 from swarmlet.export.workload import workload_of
 from swarmlet.model.bonds import awaited_by
@@ -100,6 +100,7 @@ def _of_group(group: Group, reveal: bool) -> list[Document]:
         if spec.job is None:
             documents += [*services_of(spec, names, notes), *ingress_of(spec, names)]
         pods.append(pod_of(each, storage, restart, is_init=each in group.inits))
+    note_what_is_shared(group)
     return [
         *documents,
         workload_of(group, merged(pods), has_claims=has_claims),
@@ -119,8 +120,6 @@ def _note_what_is_lost(member: Member, group: Group) -> None:
     )
     notes.add_if(spec.restarts_with, "depends_on", "pods are not restarted with those they depend on")
     notes.add_if(spec.template.pod, "x-swarmlet.pod", "a new version of one member replaces the pod as a whole")
-    own, chosen = spec.template.options.hostname, group.hostname
-    notes.add_if(own and own != chosen, "hostname", f"all members of a pod have the same there: {chosen}")
     note_leftovers(spec, notes)
 
 

@@ -49,11 +49,6 @@ class Group:
         return (*self.rest, *self.inits)
 
     @property
-    def hostname(self) -> str:
-        """A pod has one for all its containers."""
-        return next((name for each in self.members if (name := each.spec.template.options.hostname)), "")
-
-    @property
     def ends(self) -> bool:
         """Of a global one the pods run for ever: no Job has one on each node."""
         return self.first.spec.mode is not Mode.GLOBAL and all(each.ends for each in self.rest)

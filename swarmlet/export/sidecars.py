@@ -1,16 +1,18 @@
 """Pods of several services (`x-swarmlet.pod`): their pods merged into one, with a container each.
 
 Rules: what one of them asks of nodes, all ask; a taint is tolerated where all tolerate it; of numbers the largest
-counts; a claim is one volume, whoever mounts it, since a kubelet waits for ever for a second one of it
-(kubernetes/kubernetes#132921).
+counts; what a pod has one of is the first one's. A claim is one volume, whoever mounts it, since a kubelet waits for
+ever for a second one of it (kubernetes/kubernetes#132921).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swarmlet.export.document import Document, said
+from swarmlet.export.members import Group
 from swarmlet.export.metadata import REVISION_ANNOTATION
 from swarmlet.export.pod import CONTAINERS, INITS
+from swarmlet.model.container import Namespace
 
 
 def merged(pods: Sequence[Document]) -> Document:
@@ -29,7 +31,24 @@ def merged(pods: Sequence[Document]) -> Document:
     if common:
         spec["tolerations"] = common
     _one_node_selector(spec)
+    _each_sysctl_once(spec)
     return _with_claims_once(result)
+
+
+def note_what_is_shared(group: Group) -> None:
+    """Here each member has its own, in one pod as well."""
+    hostname = next((name for each in group.members if (name := each.spec.template.options.hostname)), "")
+    for each in group.members if len(group.members) > 1 else ():
+        options = each.spec.template.options
+        own = options.hostname
+        each.notes.add_if(own and own != hostname, "hostname", f"all members of a pod have the same there: {hostname}")
+        for key, is_said in (
+            ("pid", Namespace.PID in options.host_namespaces),
+            ("ipc", Namespace.IPC in options.host_namespaces),
+            ("group_add", options.group_add),
+            ("sysctls", options.sysctls),
+        ):
+            each.notes.add_if(is_said, key, "holds for all members of its pod there")
 
 
 def _with_own_volumes(pod: Document) -> Document:
@@ -62,6 +81,12 @@ def _with_claims_once(pod: Document) -> Document:
 def _with_volumes(container: Document, called: Mapping[str, str]) -> Document:
     mounts = [{**each, "name": called[each["name"]]} for each in container.get("volumeMounts", [])]
     return said({**container, "volumeMounts": mounts})
+
+
+def _each_sysctl_once(spec: Document) -> None:
+    security = spec.get("securityContext", {})
+    if "sysctls" in security:
+        security["sysctls"] = list({each["name"]: each for each in reversed(security["sysctls"])}.values())[::-1]
 
 
 def _one_node_selector(spec: Document) -> None:

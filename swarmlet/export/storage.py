@@ -17,9 +17,11 @@ CLAIM_SIZE = "1Gi"
 """Here a volume has no size; there a claim must have one."""
 OBJECT_BYTES_MAX = 1024 * 1024
 SHARED_MEMORY = "/dev/shm"
+FILE_MODE_MAX = 0o777
+BOTH_WAYS, TO_CONTAINER = "Bidirectional", "HostToContainer"
 PROPAGATION = {
-    **dict.fromkeys(("rshared", "shared"), "Bidirectional"),
-    **dict.fromkeys(("rslave", "slave"), "HostToContainer"),
+    **dict.fromkeys(("rshared", "shared"), BOTH_WAYS),
+    **dict.fromkeys(("rslave", "slave"), TO_CONTAINER),
     **dict.fromkeys(("rprivate", "private"), "None"),
 }
 
@@ -52,7 +54,11 @@ def storage_of(spec: ServiceSpec, names: ServiceNames, reveal: bool, notes: Serv
         name = f"device-{at}"
         storage.add({"name": name, "hostPath": {"path": device.source}}, {"name": name, "mountPath": device.target})
         notes.add("devices", f"{device.source} is mounted, which opens it only with `privileged` or a device plugin")
-    if template.options.shm_size_bytes:
+    is_mounted = SHARED_MEMORY in {mount.target for mount in template.mounts}
+    notes.add_if(
+        template.options.shm_size_bytes and is_mounted, "shm_size", f"is that of what is mounted at {SHARED_MEMORY}"
+    )
+    if template.options.shm_size_bytes and not is_mounted:
         memory = {"medium": "Memory", "sizeLimit": size(template.options.shm_size_bytes)}
         storage.add({"name": "shm", "emptyDir": memory}, {"name": "shm", "mountPath": SHARED_MEMORY})
     return storage
@@ -66,10 +72,18 @@ def _mount(
             "name": name,
             "mountPath": mount.target,
             "readOnly": True if mount.read_only else None,
-            "mountPropagation": PROPAGATION.get(mount.propagation),
+            "mountPropagation": _propagation(spec, mount, notes),
         }
     )
     storage.add({"name": name, **_source(storage, spec, names, mount, notes)}, mounted)
+
+
+def _propagation(spec: ServiceSpec, mount: Mount, notes: ServiceNotes) -> str | None:
+    propagation = PROPAGATION.get(mount.propagation)
+    if propagation != BOTH_WAYS or spec.template.options.privileged:
+        return propagation
+    notes.add("volumes", f"mounts below {mount.target} reach the node only from a privileged container")
+    return TO_CONTAINER
 
 
 def _source(storage: Storage, spec: ServiceSpec, names: ServiceNames, mount: Mount, notes: ServiceNotes) -> Document:
@@ -128,7 +142,9 @@ def _files(
 ) -> None:
     keys = file_keys(file.target for file in files)
     name = names.other(kind)
-    items = [{"key": keys[file.target], "path": keys[file.target], "mode": file.mode} for file in files]
+    items = [{"key": keys[file.target], "path": keys[file.target], "mode": file.mode & FILE_MODE_MAX} for file in files]
+    special = [file.target for file in files if file.mode > FILE_MODE_MAX]
+    notes.add_if(special, kind, f"setuid, setgid and sticky bits can't be said: left out of {', '.join(special)}")
     mounts = [
         {"name": kind, "mountPath": file.target, "subPath": keys[file.target], "readOnly": True} for file in files
     ]

@@ -121,8 +121,14 @@ def _check_pod(template: dict[str, Any], named: set[tuple[str, str]]) -> None:
     mounts = [mount for each in containers for mount in each.get("volumeMounts", [])]
     assert {mount["name"] for mount in mounts} == set(volumes)
     for each in containers:
+        paths = [mount["mountPath"] for mount in each.get("volumeMounts", [])]
+        assert len(set(paths)) == len(paths)
         rights = each.get("securityContext", {})
         assert rights.get("allowPrivilegeEscalation", True) or not rights.get("privileged")
+        ways = {mount.get("mountPropagation") for mount in each.get("volumeMounts", [])}
+        assert "Bidirectional" not in ways or rights.get("privileged")
+    sysctls = [each["name"] for each in spec.get("securityContext", {}).get("sysctls", [])]
+    assert len(set(sysctls)) == len(sysctls)
     for each in spec.get("tolerations", []):
         assert "key" in each or each["operator"] == "Exists"
         assert each["operator"] == "Equal" or "value" not in each

@@ -237,6 +237,44 @@ def test_mounts_of_every_kind() -> None:
     assert the(found, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
 
 
+def test_mounts_reach_the_node_from_privileged_containers_only() -> None:
+    found = web("volumes: ['/mnt:/mnt:rshared']")
+    privileged = web("volumes: ['/mnt:/mnt:rshared']\nprivileged: true")
+
+    assert container(found)["volumeMounts"][0]["mountPropagation"] == "HostToContainer"
+    assert len(found.notes) == len(privileged.notes) + 1
+    assert container(privileged)["volumeMounts"][0]["mountPropagation"] == "Bidirectional"
+
+
+def test_shared_memory_that_is_mounted_anyway_is_mounted_once() -> None:
+    found = web("tmpfs: ['/dev/shm:size=64m']\nshm_size: 1g")
+
+    assert [each["emptyDir"]["sizeLimit"] for each in pod(found)["volumes"]] == ["64Mi"]
+    assert noted(found) == {"shm_size"}
+
+
+def test_variables_without_a_proper_name_are_left_out() -> None:
+    found = web("environment: {1A: x, A.b-c: y, 'A B': z}")
+
+    assert [each["name"] for each in container(found)["env"]] == ["A.b-c"]
+    assert noted(found) == {"environment"}
+
+
+def test_what_a_pod_has_one_of_is_noted_by_those_that_share_it() -> None:
+    found = exported(
+        """
+        services:
+          a: {image: x, pid: host, sysctls: {net.core.somaxconn: 1, net.a: 1}, x-swarmlet: {pod: p}}
+          b: {image: x, group_add: ["7"], sysctls: {net.core.somaxconn: 2}, x-swarmlet: {pod: p}}
+        """
+    )
+
+    values = {each["name"]: each["value"] for each in pod(found)["securityContext"]["sysctls"]}
+    assert values["net.core.somaxconn"] == "1"
+    shared = {(note.service, note.key) for note in found.notes if "all members" in note.message}
+    assert shared == {("a", "pid"), ("a", "sysctls"), ("b", "group_add"), ("b", "sysctls")}
+
+
 def test_a_volume_of_several_services_is_claimed_once_for_all() -> None:
     found = exported(
         "services:\n  a: {image: x, volumes: ['d:/d']}\n  b: {image: x, volumes: ['d:/d']}\nvolumes: {d: }\n"
@@ -269,7 +307,7 @@ def test_configs_and_secrets_are_files() -> None:
             image: x
             configs:
               - {source: conf, target: /etc/app/app.conf, mode: 0400}
-              - {source: conf, target: /app.conf, uid: "7"}
+              - {source: conf, target: /app.conf, uid: "7", mode: 04440}
             secrets: [key]
         configs: {conf: {content: "a = 1"}}
         secrets: {key: {file: key.bin}}
@@ -283,7 +321,9 @@ def test_configs_and_secrets_are_files() -> None:
     items = {each["path"]: each["mode"] for each in pod(found)["volumes"][0]["configMap"]["items"]}
     mounts = {each["mountPath"]: each["subPath"] for each in container(found)["volumeMounts"]}
     assert items[mounts["/etc/app/app.conf"]] == 0o400
+    assert items[mounts["/app.conf"]] == 0o440
     assert mounts["/run/secrets/key"] == "key"
+    assert any("setuid" in note.message for note in found.notes)
     assert noted(found) == {"configs"}
 
 
