@@ -3,6 +3,8 @@
 Rules:
 - Recommendations are kept as levels, each of which holds until the next one's moment: so a new leader knows as much as
   the one before it, and something is written only when the recommendation changes.
+- Where they are too many, those that end within one slice of the window become one: a recommendation then counts for
+  the window's length and a slice at most.
 - Fewer replicas than there are: the highest level within the window of `scale_down`. More: the lowest one within the
   window of `scale_up`.
 - A policy allows a change, within its period, of so many tasks or so many percent of what there was at its beginning.
@@ -13,12 +15,13 @@ convertDesiredReplicasWithBehaviorRate).
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from swarmlet.model.autoscale import Autoscale, Level, ScalePolicy, ScalingRules, Select
 
 LEVELS_MAX = 64
-"""Kept; beyond it the oldest two become one that covers both."""
+SLICES = 60
+"""Of a window; that many, the one in which the window begins, and the present level are not too many."""
 MOVES_MAX = 128
 
 Limited = tuple[int, str, float | None]
@@ -32,10 +35,20 @@ def with_level(levels: Sequence[Level], replicas: int, now: float, window_s: flo
         kept.append(Level(since=now, low=replicas, high=replicas))
     while len(kept) > 1 and kept[1].since <= now - window_s:
         del kept[0]
-    while len(kept) > LEVELS_MAX:
-        older, newer = kept[:2]
-        kept[:2] = [Level(since=older.since, low=min(older.low, newer.low), high=max(older.high, newer.high))]
-    return tuple(kept)
+    if len(kept) > LEVELS_MAX:
+        kept = _coarser(kept, window_s / SLICES)
+    return tuple(kept[-LEVELS_MAX:])  # more than that only if the clock was set back
+
+
+def _coarser(levels: Sequence[Level], slice_s: float) -> list[Level]:
+    """The levels that ended within one slice as one that covers them; the last one goes on."""
+    ended = groupby(pairwise(levels), key=lambda pair: pair[1].since // slice_s)
+    return [*(_covering([level for level, _ in pairs]) for _, pairs in ended), levels[-1]]
+
+
+def _covering(levels: Sequence[Level]) -> Level:
+    low, high = min(level.low for level in levels), max(level.high for level in levels)
+    return Level(since=levels[0].since, low=low, high=high)
 
 
 def stabilized(scaling: Autoscale, levels: Sequence[Level], current: int, wanted: int, now: float) -> Limited:

@@ -1,10 +1,10 @@
 """Windows and policies: what stands between a recommendation and the number that is chosen."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarmlet.controllers.scaling_limits import LEVELS_MAX, limited, stabilized, with_level
+from swarmlet.controllers.scaling_limits import LEVELS_MAX, SLICES, limited, stabilized, with_level
 from swarmlet.model.autoscale import SCALE_DOWN, SCALE_UP, Autoscale, Level, ScalePolicy, ScalingRules, Select
 
 SCALING = Autoscale(
@@ -68,6 +68,50 @@ def test_however_often_it_changes_levels_stay_bounded_and_cover_the_window(
         within = [value for at, value in seen if at > now - window_s]
         assert max([level.high for level in kept]) >= max(within, default=0)
         assert min([level.low for level in kept]) <= min(within, default=99)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(1, 30), min_size=100, max_size=300),
+    st.dictionaries(st.integers(0, 250), st.integers(1, 9), max_size=4),
+    st.integers(60, 1_800),
+    st.integers(1, 9),
+)
+def test_a_recommendation_counts_for_the_window_and_a_slice_of_it_at_most(
+    gaps_s: list[int], peaks: dict[int, int], window_s: int, current: int
+) -> None:
+    """Beside one who remembers everything, where the recommendation wavers between 4 and 5."""
+    kept: tuple[Level, ...] = ()
+    all_of_them: tuple[Level, ...] = ()
+    now = 0.0
+    exact, longer = (with_windows(each) for each in (window_s, window_s * (1 + 1 / SLICES)))
+    for number, gap_s in enumerate(gaps_s):
+        now += gap_s
+        replicas = peaks.get(number, 4 + number % 2)
+        kept = with_level(kept, replicas, now, window_s)
+        if not all_of_them or all_of_them[-1].high != replicas:
+            all_of_them += levels((now, replicas))
+
+        chosen = stabilized(exact, kept, current, replicas, now)[0]
+        bounds = [stabilized(scaling, all_of_them, current, replicas, now)[0] for scaling in (exact, longer)]
+        assert min(bounds) <= chosen <= max(bounds)
+
+
+def with_windows(seconds: float) -> Autoscale:
+    return Autoscale(
+        replicas_max=100,
+        scale_up=SCALE_UP.model_copy(update={"stabilization_s": seconds}),
+        scale_down=SCALE_DOWN.model_copy(update={"stabilization_s": seconds}),
+    )
+
+
+def test_an_old_peak_is_forgotten_however_often_the_recommendation_changes() -> None:
+    scaling = with_windows(600)
+    kept = with_level((), 20, now=0, window_s=600)
+    for now in range(5, 700, 5):
+        kept = with_level(kept, 5 + now // 5 % 2, now, window_s=600)
+
+    assert stabilized(scaling, kept, current=20, wanted=5, now=700)[0] == 6
 
 
 def test_policies_allow_so_much_in_a_period_and_the_larger_counts() -> None:
