@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -21,6 +22,8 @@ from lab.workspace import Workspace, end_process, run, start_time
 ROOT = Path(__file__).resolve().parents[2]
 SWARMLET = Path(sys.executable).with_name("swarmlet")
 EXAMPLE = ROOT / "docs/examples/hello/compose.yaml"
+EVENT_BEGINS = re.compile(r"^(?=\d{4}-\d\d-\d\dT)", re.MULTILINE)
+"""Where an agent's log begins its next event; the lines of a stack belong to the event before."""
 READY_DEADLINE_S = 20.0
 POLL_S = 0.02
 
@@ -222,13 +225,15 @@ class Cluster:
         return items
 
     def stalls(self) -> list[str]:
-        """What the watchdogs of all agents ever reported: a line for each event-loop stall."""
-        lines: list[str] = []
+        """What the watchdogs of all agents ever reported: each event-loop stall with the stack that names its culprit."""
+        found: list[str] = []
         for agent in self.agents:
             if agent.log_file.exists():
                 text = agent.log_file.read_text(errors="replace")
-                lines += [f"{agent.name}: {line}" for line in text.splitlines() if "event_loop_stalled" in line]
-        return lines
+                found += [
+                    f"{agent.name}: {event}" for event in EVENT_BEGINS.split(text) if "event_loop_stalled" in event
+                ]
+        return found
 
 
 def ask(address: str, port: int = 8080, path: str = "/", timeout_s: float = 2.0) -> str:

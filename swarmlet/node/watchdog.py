@@ -133,10 +133,10 @@ class Watchdog:
         """Returns by how much this thread woke late, and the loop's stack if the answer took too long."""
         late_s, stack, told = 0.0, "", False
         while beat.answered_at is None and not self._stopping:
+            if not stack and time.monotonic() - beat.sent_at >= self._threshold_s:
+                stack = self._sample()
             late_s += self._sleep(STUCK_SLICE_S)
             waited_s = time.monotonic() - beat.sent_at
-            if beat.answered_at is None and waited_s >= self._threshold_s:
-                stack = stack or self._sample()
             if not told and waited_s - late_s > STUCK_AFTER_S:
                 told = True
                 log.error("event_loop_stuck", so_far_s=round(waited_s, 1), stack=self._sample())
