@@ -96,5 +96,4 @@ def to_be_followed(service: Service, seats: Iterable[Seat]) -> list[tuple[Seat, 
 
 
 def leaving(seat: Seat) -> list[TaskView]:
-    """One that has ended does nothing there any more."""
-    return [each for each in seat.formers if each.leaves and each.standing is not Standing.ENDED]
+    return [each for each in seat.formers if each.leaves]

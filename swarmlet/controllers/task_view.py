@@ -35,7 +35,7 @@ class TaskView:
     standing: Standing
     node: NodeRecord | None
     leaves: str = ""
-    """Why it is to leave its node; empty while it may stay."""
+    """Why it is to leave its node; empty while it may stay, and for one that has ended."""
     lease_end: float = 0.0
     """Of an exclusive task: until when (wall time) it may still run, whatever its node says or does not say."""
     lease_is_over: bool = False

@@ -62,7 +62,9 @@ class ClusterView:
             task, record = versioned.value, nodes.get(versioned.value.node)
             status = observed.status(task.node, task.id)
             spec = state.services[task.service].value.spec if task.service in state.services else None
-            standing, leaves = standing_of(task, record, status), why_it_leaves(task, record, spec, belonging)
+            standing = standing_of(task, record, status)
+            # One that has ended does nothing there any more: to do its work again elsewhere would be once too often.
+            leaves = "" if standing is Standing.ENDED else why_it_leaves(task, record, spec, belonging)
             siblings = run_tasks[task.run] if task.run else tasks[task.service]
             end = leases.end_of(task.id) if task.template.exclusive else 0.0
             over = task.desired is Desired.STOP and end <= now

@@ -16,7 +16,7 @@ from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import Desired, Task
 from swarmlet.model.observed import Health, Liveness, Phase
 from swarmlet.model.placement import Taint, TaintEffect
-from swarmlet.model.spec import MaxUnavailable, Mode, Mount, MountKind, ServiceSpec
+from swarmlet.model.spec import MaxUnavailable, Mode, Mount, MountKind, RestartCondition, RestartPolicy, ServiceSpec
 
 N1, N2 = NodeId("n1"), NodeId("n2")
 AGENT = ServiceId("web.agent")
@@ -359,3 +359,22 @@ LifeWithDrains.TestCase.settings = settings(
     max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestLifeWithDrains = LifeWithDrains.TestCase
+
+
+@pytest.mark.parametrize("leave", ["drain", "taint"])
+def test_what_has_ended_is_not_done_again_where_its_node_is_to_be_left(leave: str) -> None:
+    once = a_template().model_copy(update={"restart": RestartPolicy(condition=RestartCondition.NEVER)})
+    cluster = a_cluster(a_service(replicas=1, template=once))
+    (task,) = cluster.running()
+    cluster.publish(task, Phase.EXITED, exit_code=0)
+
+    if leave == "drain":
+        drain(cluster, task.node, deadline_s=10)
+    else:
+        taints = [Taint(key="maintenance", effect=TaintEffect.NO_EXECUTE)]
+        assert cluster.commit(nodes.change(cluster.state, task.node, taints=taints))
+    cluster.settle()
+    cluster.now += 20
+    cluster.settle()
+
+    assert [each.id for each in cluster.tasks()] == [task.id]
