@@ -8,6 +8,7 @@ whatever its age: without it nothing could be rolled back to. All of it goes whe
 from collections.abc import Iterator, Mapping
 
 from swarmlet.controllers.autoscaling import kept_replicas
+from swarmlet.controllers.pod_tasks import members
 from swarmlet.controllers.steps import Step
 from swarmlet.model.ids import RevisionHash, ServiceId
 from swarmlet.model.objects import SERVICES, Service
@@ -20,6 +21,7 @@ from swarmlet.model.revisions import (
     Rollout,
     RolloutState,
 )
+from swarmlet.model.spec import ServiceSpec
 from swarmlet.model.state import ClusterState, Versioned
 from swarmlet.model.transaction import Compare, Delete, Operation, put
 
@@ -96,11 +98,10 @@ def going_back(
     """The whole service becomes what it was as that revision, by a rollout of its own. `number` is on record."""
     before, target = service.value, history_of(state, service.value.id)[number]
     stored = state.rollouts.get(before.id)
+    # How many there are is no part of a version; what somebody said since the rollout began stays said.
+    keeps = keep_replicas or (stored is not None and stored.value.replicas != before.spec.replicas)
     spec = target.value.spec
-    if keep_replicas or (stored is not None and stored.value.replicas != before.spec.replicas):
-        # How many there are is no part of a version; what somebody said since the rollout began stays said.
-        spec = spec.model_copy(update={"replicas": before.spec.replicas})
-    spec = spec.model_copy(update={"replicas": kept_replicas(spec, before.spec)})
+    spec = spec.model_copy(update={"replicas": _replicas_after(state, before, spec, keeps=keeps)})
     after = before.model_copy(update={"spec": spec, "revision": target.value.revision})
     rollout = Rollout(
         service=before.id,
@@ -116,6 +117,17 @@ def going_back(
     compares = (Compare(before.key, service.revision), Compare(target.value.key, target.revision))
     step = begin(state, after, rollout, closing=closing, why=why)
     return Step(compares, (put(after.key, after),)) + step
+
+
+def _replicas_after(state: ClusterState, before: Service, spec: ServiceSpec, *, keeps: bool) -> int:
+    """How many tasks a service that goes back to `spec` will have, within what that allows."""
+    if keeps:
+        spec = spec.model_copy(update={"replicas": before.spec.replicas})
+    if spec.template.exclusive:
+        return min(spec.replicas, 1)
+    sharing = members(state).get((before.stack, spec.template.pod), ())
+    pod = next((each.spec.replicas for each in sharing if each.id != before.id), None)
+    return kept_replicas(spec, before.spec) if pod is None else pod
 
 
 def _too_old(history: History) -> Iterator[Versioned[Revision]]:

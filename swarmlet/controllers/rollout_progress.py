@@ -58,8 +58,13 @@ class Progress:
         return self.view.state.rollouts.get(self.service.value.id)
 
     @property
+    def _goes_back(self) -> bool:
+        """A rollback that is done is in force no longer: what moves from then on keeps to the update's policy."""
+        return self.rollout.rollback and self.rollout.state is not RolloutState.DONE
+
+    @property
     def policy(self) -> UpdatePolicy:
-        return self.service.value.spec.rollout.paced(self.rollout.rollback)
+        return self.service.value.spec.rollout.paced(self._goes_back)
 
     @property
     def _judges(self) -> bool:
@@ -73,7 +78,7 @@ class Progress:
             policy=self.policy,
             wanted=self.wanted,
             at_once=self.policy.at_once(self.wanted),
-            surge=surge(declared, self.wanted, is_rollback=self.rollout.rollback),
+            surge=surge(declared, self.wanted, is_rollback=self._goes_back),
             held=self.rollout.state is RolloutState.PAUSED,
             blue_green=self.rollout.serving != NOBODY,
             serving=self.rollout.serving,

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 from controllers_builders import APP, FakeCluster, a_service, a_stack, a_template
 
-from swarmlet.controllers import rollout_commands, stacks
+from swarmlet.controllers import nodes, rollout_commands, stacks
 from swarmlet.controllers.rollout_commands import IsRevisionAlready, NoRollout, NoSuchRevision, NothingToGoBackTo
 from swarmlet.model.ids import StackName
 from swarmlet.model.objects import Desired
 from swarmlet.model.observed import Health, Phase
 from swarmlet.model.revisions import HISTORY_MAX, RevisionOutcome, RolloutState
 from swarmlet.model.rollout import Canary, FailureAction, Order, RolloutPolicy, UpdatePolicy
-from swarmlet.model.spec import Mode
+from swarmlet.model.spec import Mode, StackSpec
 
 STOP_FIRST = RolloutPolicy(update=UpdatePolicy(order=Order.STOP_FIRST, parallelism=1))
 
@@ -476,6 +476,68 @@ def test_a_failed_deploy_that_also_changed_the_number_of_replicas_is_undone_with
     cluster.settle()
 
     assert images(cluster) == ["web:1"] * 2
+
+
+def test_going_back_to_an_exclusive_revision_leaves_one_task() -> None:
+    alone = a_template("1").model_copy(update={"exclusive": True})
+    cluster = FakeCluster.of("n1", "n2", "n3")
+    cluster.deploy(a_stack(a_service(replicas=1, template=alone, rollout=STOP_FIRST)))
+    cluster.settle()
+    deploy(cluster, "2", 3, RolloutPolicy())
+    cluster.settle()
+
+    cluster.commit(rollout_commands.rollback(cluster.state, APP, None, cluster.now))
+    cluster.settle()
+
+    assert images(cluster) == ["web:1"]
+    assert cluster.state.rollouts[APP].value.state is RolloutState.DONE
+
+
+@pytest.mark.parametrize("automatic", [False, True])
+def test_a_member_of_a_pod_that_goes_back_keeps_the_pods_number(automatic: bool) -> None:
+    def a_pod(version: str, replicas: int) -> StackSpec:
+        templates = {"app": a_template(version), "proxy": a_template()}
+        return a_stack(
+            *(
+                a_service(name, replicas, template=template.model_copy(update={"pod": "p"}))
+                for name, template in templates.items()
+            )
+        )
+
+    cluster = FakeCluster.of("n1", "n2", "n3")
+    cluster.restarts_of_bad = 5
+    cluster.deploy(a_pod("1", 2))
+    cluster.settle()
+    if automatic:
+        cluster.bad_images.add("web:2")
+    cluster.deploy(a_pod("2", 3))
+    cluster.settle()
+    if automatic:
+        cluster.now += 30
+    else:
+        cluster.commit(rollout_commands.rollback(cluster.state, APP, None, cluster.now))
+    cluster.settle()
+
+    assert images(cluster) == ["web:1"] * 3
+    assert {each.value.spec.replicas for each in cluster.state.services.values()} == {3}
+
+
+def test_when_a_rollback_is_done_its_policy_is_out_of_force() -> None:
+    """What was right for going back in haste says nothing of how tasks leave a drained node."""
+    in_haste = UpdatePolicy(order=Order.STOP_FIRST, parallelism=0)
+    cluster = a_cluster(3, RolloutPolicy(rollback=in_haste))
+    deploy(cluster, "2", 3, RolloutPolicy(rollback=in_haste))
+    cluster.settle()
+    cluster.commit(rollout_commands.rollback(cluster.state, APP, None, cluster.now))
+    cluster.settle()
+
+    cluster.commit(nodes.drain(cluster.state, "n1", cluster.now, None))
+    cluster.reconcile()
+    assert len(cluster.ready()) == 3
+    cluster.settle()
+
+    assert len(cluster.ready()) == 3
+    assert not [task for task in cluster.running() if task.node == "n1"]
 
 
 # History
