@@ -225,7 +225,7 @@ class Cluster:
         return items
 
     def stalls(self) -> list[str]:
-        """What the watchdogs of all agents ever reported: each event-loop stall with the stack that names its culprit."""
+        """What the watchdogs of all agents ever reported: each stall, with the stack that names its culprit."""
         found: list[str] = []
         for agent in self.agents:
             if agent.log_file.exists():
