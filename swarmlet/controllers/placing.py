@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from swarmlet.controllers import relocation
 from swarmlet.controllers.membership import NodeRecord
 from swarmlet.controllers.node_views import request_of
+from swarmlet.controllers.openings import Opening
 from swarmlet.controllers.pod_places import PodPlaces
 from swarmlet.controllers.preempting import Promises
 from swarmlet.controllers.seats import SeatKey
-from swarmlet.controllers.service_plan import Opening, ServicePlan
+from swarmlet.controllers.service_plan import ServicePlan
 from swarmlet.controllers.steps import Step
 from swarmlet.controllers.task_ids import derived_task_id
 from swarmlet.controllers.view import ClusterView
@@ -37,10 +38,21 @@ class Creation:
 
 def fill(view: ClusterView, plan: ServicePlan, promises: Promises, pods: PodPlaces, *, beside: bool) -> list[Creation]:
     """Create the tasks of the plan's openings of one kind, as far as there is room; say what did not fit."""
-    service, ledger = plan.service, promises.ledger
     openings = [opening for opening in plan.openings if opening.beside is beside]
-    openings = [opening for opening in openings if not pods.is_leaving(service, opening.key[0])]
-    request = request_of(plan.service.id, plan.service.spec.template, plan.service.spec)
+    openings = [opening for opening in openings if not pods.is_leaving(plan.service, opening.key[0])]
+    created: list[Creation] = []
+    for declared in dict.fromkeys(opening.service.revision for opening in openings):
+        alike = [opening for opening in openings if opening.service.revision == declared]
+        created += _fill_alike(view, plan, alike, promises, pods)
+    return created
+
+
+def _fill_alike(
+    view: ClusterView, plan: ServicePlan, openings: list[Opening], promises: Promises, pods: PodPlaces
+) -> list[Creation]:
+    """Openings of one revision, which ask for the same."""
+    service, beside, ledger = openings[0].service, openings[0].beside, promises.ledger
+    request = request_of(service.id, service.spec.template, service.spec)
     created: list[Creation] = []
     refused: dict[NodeId, str] = {}
     promised = 0
@@ -90,7 +102,7 @@ def _creation(
     beside: tuple[Compare, ...],
     devices: Chosen,
 ) -> Creation:
-    service, predecessor = plan.service, plan.newest.get(opening.key)
+    service, predecessor = opening.service, plan.newest.get(opening.key)
     seat = f"node {node.node.id} up since {node.node.status_since}" if opening.key[1] else f"slot {opening.key[0]}"
     task = Task(
         id=derived_task_id(service.id, plan.revision, seat, predecessor.id if predecessor else None, view.state.tasks),

@@ -42,6 +42,18 @@ def last_healthy(history: History, but: RevisionHash) -> Revision | None:
     return max(healthy, key=lambda each: each.number, default=None)
 
 
+def before(state: ClusterState, service: Service) -> Service | None:
+    """The service as its last healthy revision, where a task of that one could sit in a seat of the present one."""
+    found = last_healthy(history_of(state, service.id), service.revision)
+    if found is None or _kind(found.spec) != _kind(service.spec):
+        return None
+    return service.model_copy(update={"spec": found.spec, "revision": found.revision})
+
+
+def _kind(spec: ServiceSpec) -> tuple[object, ...]:
+    return spec.mode, spec.job is None, spec.template.pod, spec.template.exclusive
+
+
 def next_number(history: History, stored: Versioned[Rollout] | None) -> int:
     return max((*history, stored.value.number if stored else 0)) + 1
 

@@ -21,6 +21,7 @@ from swarmlet.controllers.seats import Seat
 from swarmlet.controllers.verdicts import has_stood, trouble
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import RevisionHash
+from swarmlet.model.objects import Service
 from swarmlet.model.revisions import NOBODY
 from swarmlet.model.rollout import Order, UpdatePolicy
 from swarmlet.model.transaction import Compare
@@ -42,10 +43,18 @@ class Course:
     blue_green: bool = False
     serving: RevisionHash = NOBODY
     """Blue-green: whose tasks have the traffic."""
+    before: Service | None = None
+    """The service as its last healthy revision; None where there is none to replace anything by."""
 
     @property
     def switched(self) -> bool:
         return self.serving == self.revision
+
+    @property
+    def earlier(self) -> Service | None:
+        """What goes missing is replaced as this, where the rollout may not have every seat yet; None where it may."""
+        partial = self.held or self.new_max is not None or (self.blue_green and not self.switched)
+        return self.before if partial else None
 
     @property
     def stop_first(self) -> bool:
@@ -86,7 +95,10 @@ def _stops_in(view: ClusterView, seat: Seat, course: Course, service: Compare) -
             continue
         if former.standing is Standing.UNKNOWN and keeper.standing is not Standing.READY:
             continue  # its node has not spoken yet: it may be the one that serves
-        yield Fate(former, f"superseded by revision {course.revision}", (service, keeper.compare))
+        if keeper.leaves and course.earlier is not None and former.task.revision == course.earlier.revision:
+            continue  # it is to follow the keeper, and will be ready
+        reason = former.leaves or f"superseded by revision {course.revision}"
+        yield Fate(former, reason, (service, keeper.compare))
 
 
 def replaces(view: ClusterView, current: TaskView, former: TaskView, course: Course) -> bool:
@@ -152,9 +164,17 @@ def _turns(view: ClusterView, seats: Collection[Seat], course: Course, among: Co
     if not course.stop_first:
         free = min(free, room(seats, course))
     if course.new_max is not None:
-        free = min(free, course.new_max - sum(bool(seat.currents) for seat in seats) - missing(seats, course))
+        free = min(free, share(seats, course) - missing(seats, course))
     waiting = sorted((seat for seat in among if not seat.currents), key=lambda seat: (seat.best.standing, seat.key))
     return waiting[: max(free, 0)]
+
+
+def share(seats: Collection[Seat], course: Course) -> int:
+    """How many more seats may have a task of the new revision for now."""
+    if course.held or (course.blue_green and not course.switched):
+        return 0
+    having = sum(any(each.task.revision == course.revision for each in seat) for seat in seats)
+    return (course.wanted if course.new_max is None else course.new_max) - having
 
 
 def in_transition(view: ClusterView, seats: Collection[Seat], course: Course) -> int:

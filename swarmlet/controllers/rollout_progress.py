@@ -45,6 +45,8 @@ class Progress:
     """The rollout has failed: the service goes back, and nothing else of it moves by this look."""
     message: str = ""
     """What holds the rollout up, for people."""
+    is_proven: bool = False
+    """A task of the revision has stood its trial: one that is rolled out to no seats has yet to show that it works."""
 
     @classmethod
     def of(cls, view: ClusterView, service: Versioned[Service], wanted: int) -> "Progress":
@@ -82,6 +84,7 @@ class Progress:
             held=self.rollout.state is RolloutState.PAUSED,
             blue_green=self.rollout.serving != NOBODY,
             serving=self.rollout.serving,
+            before=self._before(),
         )
         if course.held:
             self.message = f"the rollout of revision {course.revision} is paused" + _because(self.rollout.reason)
@@ -90,6 +93,12 @@ class Progress:
             self._change(serving=course.revision)
             return self.course(seats)
         return self._with_canary(course, seats)
+
+    def _before(self) -> Service | None:
+        """None in a rollback: it is the way back, and what it takes back is no help."""
+        if self.rollout.rollback or self.rollout.state is RolloutState.DONE:
+            return None
+        return revisions.before(self.view.state, self.service.value)
 
     def _with_canary(self, course: Course, seats: Collection[Seat]) -> Course:
         canary = self.service.value.spec.rollout.canary
@@ -184,6 +193,7 @@ class Progress:
     # The end, and what is written
 
     def finish(self, seats: Collection[Seat], course: Course) -> None:
+        self.is_proven = rollout.settled_count(self.view, seats, course) > 0
         if self.rollout.state is not RolloutState.DONE and rollout.is_complete(self.view, seats, course):
             self._change(state=RolloutState.DONE, serving=NOBODY)
             self.message = ""
@@ -204,14 +214,14 @@ class Progress:
             return self.rolls_back
         state, service, stored = self.view.state, self.service.value, self._stored
         step = Step((Compare(service.key, self.service.revision),), ())
-        is_done = self.rollout.state is RolloutState.DONE
+        is_healthy = self.rollout.state is RolloutState.DONE and self.is_proven
         if stored is None or stored.value.number != self.rollout.number:
-            outcome = RevisionOutcome.HEALTHY if is_done else RevisionOutcome.ROLLING
+            outcome = RevisionOutcome.HEALTHY if is_healthy else RevisionOutcome.ROLLING
             return step + revisions.begin(state, service, self.rollout, outcome)
         if self.rollout != stored.value:
             step += Step((Compare(stored.value.key, stored.revision),), (put(self.rollout.key, self.rollout),))
         changes: dict[str, object] = {"spec": service.spec}
-        if is_done:
+        if is_healthy:
             changes["outcome"] = RevisionOutcome.HEALTHY
         step += revisions.noted(revisions.history_of(state, service.id), self.rollout.number, changes)
         return step if step.operations else None

@@ -2,8 +2,8 @@
 
 Read top to bottom, the rules take effect in this order: lost tasks are given up; a seat has one current task;
 seats above the wanted number are cleared, the least valuable first; the rollout is judged and moves on (see
-`rollout_progress` and `rollout`); tasks leave their nodes (see `relocation`); empty seats open at once, seats with a
-former task as the surge allows, those that leave first. Who goes where is for `placing`.
+`rollout_progress` and `rollout`); tasks leave their nodes (see `relocation`); seats open (see `openings`). Who goes
+where is for `placing`.
 """
 
 import heapq
@@ -14,33 +14,17 @@ from dataclasses import dataclass, field, replace
 from swarmlet.controllers import exclusive, relocation, rollout
 from swarmlet.controllers.budget import Budget
 from swarmlet.controllers.fates import NODE_LEFT, NODE_LOST, SCALED_DOWN, Fate
-from swarmlet.controllers.hosts import stops_first
+from swarmlet.controllers.openings import Opening, SeatPlan
 from swarmlet.controllers.rollout import Course
 from swarmlet.controllers.rollout_progress import Progress
-from swarmlet.controllers.seats import NO_NODE, Seat, SeatKey, seat_key, seats_of
+from swarmlet.controllers.seats import Seat, SeatKey, seat_key, seats_of
 from swarmlet.controllers.start_order import waits_for
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
-from swarmlet.model.ids import NodeId, TaskId
+from swarmlet.model.ids import TaskId
 from swarmlet.model.objects import NodeStatus, Service
 from swarmlet.model.spec import Mode
 from swarmlet.model.state import Versioned
 from swarmlet.model.transaction import Compare
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A seat that is to get a task of the current revision."""
-
-    key: SeatKey
-    beside: bool
-    """Start-first: a former task serves until this one is ready."""
-    leaving: TaskView | None = None
-    """Whom it follows, where that one is to leave its node."""
-
-    @property
-    def node(self) -> NodeId | None:
-        """The only node that will do."""
-        return self.key[1] or (self.leaving.task.relocate_to if self.leaving else None) or None
 
 
 @dataclass(slots=True)
@@ -112,14 +96,13 @@ def _move_on(view: ClusterView, plan: ServicePlan) -> None:
     _make_room(view, plan, course)
     _let_leave(view, plan)
     other = exclusive.waits_for(view, plan.service)
+    if not other:
+        plan.openings = SeatPlan(view, plan.service, plan.seats, plan.wanted, plan.newest, course).openings()
     if wait is not None:
+        plan.openings = [opening for opening in plan.openings if opening.service is not plan.service]
         plan.messages.append(wait.text)
     elif other and len(plan.seats) < plan.wanted:
         plan.messages.append(other)
-    elif not other:
-        successors = _successors(plan, course)
-        plan.openings = _empty_seats(view, plan, course) + successors
-        plan.openings += _rollout_seats(view, plan, course, len(successors))
     progress.finish(plan.seats.values(), course)
     _report_stuck_rollout(view, plan)
 
@@ -214,24 +197,6 @@ def _least_valuable(seats: Collection[Seat], count: int) -> list[Seat]:
     return chosen
 
 
-def _empty_seats(view: ClusterView, plan: ServicePlan, course: Course) -> list[Opening]:
-    held: set[SeatKey] = set()
-    if course.stop_first or stops_first(plan.service.spec):
-        # Whoever sat there is gone for good before the next one starts.
-        lingering = (each for each in view.tasks_of(plan.service.id) if not (each.is_gone or view.is_dead(each)))
-        held = {seat_key(each.task, plan.service.spec.mode) for each in lingering}
-
-    def is_free(key: SeatKey) -> bool:
-        return key not in plan.seats and key not in held
-
-    if plan.is_global:
-        keys: list[SeatKey] = [(0, record.node.id) for record in view.hosts_of(plan.service) if record.is_alive]
-        return [Opening(key, beside=False) for key in keys if is_free(key)]
-    missing = plan.wanted - len(plan.seats)
-    free = ((slot, NO_NODE) for slot in range(1, plan.wanted + 1) if is_free((slot, NO_NODE)))
-    return [Opening(key, beside=False) for key, _ in zip(free, range(missing), strict=False)]
-
-
 def _make_room(view: ClusterView, plan: ServicePlan, course: Course) -> None:
     seats = plan.seats.values()
     budget = Budget.of(plan.service.spec.max_unavailable, seats, plan.wanted)
@@ -254,22 +219,6 @@ def _let_leave(view: ClusterView, plan: ServicePlan) -> None:
     if found.message:
         plan.messages.append(found.message)
     plan.seats_with_fates_done()
-
-
-def _successors(plan: ServicePlan, course: Course) -> list[Opening]:
-    room = rollout.room(plan.seats.values(), course)
-    followed = relocation.to_be_followed(plan.service, plan.seats.values())
-    return [Opening(seat.key, beside=True, leaving=task) for seat, task in followed[: max(room, 0)]]
-
-
-def _rollout_seats(view: ClusterView, plan: ServicePlan, course: Course, taken: int) -> list[Opening]:
-    staying = [seat for seat in plan.seats.values() if not relocation.leaving(seat)]
-    seats = rollout.next_seats(view, plan.seats.values(), replace(course, surge=course.surge - taken), staying)
-    openings = [Opening(seat.key, beside=True) for seat in seats]
-    if plan.is_global:
-        alive = {record.node.id for record in view.nodes.values() if record.is_alive}
-        openings = [opening for opening in openings if opening.node in alive]
-    return openings
 
 
 def _report_stuck_rollout(view: ClusterView, plan: ServicePlan) -> None:

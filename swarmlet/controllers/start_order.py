@@ -4,7 +4,7 @@ Rules:
 - The first start waits. A service that has had a task since it was deployed is not held up again, so a dependency that
   fails later costs nothing more than itself.
 - Each new revision waits again for what runs before it (an init service, see `prerequisites`) or is updated with it
-  (`restart: true`), until the newest task is one of that revision. It does not wait where that run was meant for
+  (`restart: true`), until a task of that revision has been made. It does not wait where that run was meant for
   another revision: the service was rolled back, and what ran for a later one has run.
 - Where an init service ended badly, waiting is in vain. A dependency that is not required is not waited for when it
   fails.
@@ -43,7 +43,7 @@ def waits_for(view: ClusterView, service: Service) -> Wait | None:
     if not service.spec.depends_on:
         return None
     tasks = [each for each in view.tasks_of(service.id) if each.task.stop_reason != SERVICE_REMOVED]
-    if tasks and tasks[-1].task.revision == service.revision:
+    if _has_begun(view, service, tasks):
         return None
     waits = []
     for name in sorted(service.spec.depends_on):
@@ -53,6 +53,15 @@ def waits_for(view: ClusterView, service: Service) -> Wait | None:
     if not waits:
         return None
     return Wait("waits for " + " and ".join(wait.text for wait in waits), any(wait.in_vain for wait in waits))
+
+
+def _has_begun(view: ClusterView, service: Service, tasks: list[TaskView]) -> bool:
+    """Whether it has had a task of its present revision since that one was deployed."""
+    stored = view.state.rollouts.get(service.id)
+    if stored is None or stored.value.revision != service.revision:
+        return False
+    since = stored.value.begun_at
+    return any(each.task.revision == service.revision and each.task.created_at >= since for each in reversed(tasks))
 
 
 def _wait(view: ClusterView, service: Service, name: str, is_first: bool) -> Wait | None:

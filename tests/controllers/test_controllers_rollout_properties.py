@@ -7,7 +7,8 @@ broken still broken every rollout comes to its end, and with all mended the serv
 And a leader that is replaced after every single transaction comes to the same end as one that stays.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -17,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import initialize, rule
 from leader_builders import InterruptedLeaders
 
-from swarmlet.controllers import nodes, rollout_commands, stacks
+from swarmlet.controllers import nodes, revisions, rollout_commands, stacks
 from swarmlet.controllers.stack_errors import StackRefused
 from swarmlet.model.ids import NodeId, StackName
+from swarmlet.model.objects import Desired, Task
 from swarmlet.model.observed import Liveness, Phase
 from swarmlet.model.revisions import RevisionOutcome, Rollout, RolloutState
 from swarmlet.model.rollout import Canary, FailureAction, Order, RolloutPolicy, UpdatePolicy, surge
@@ -75,6 +77,11 @@ def spec_of(cluster: FakeCluster) -> ServiceSpec:
 
 def rollout_of(cluster: FakeCluster) -> Rollout:
     return cluster.state.rollouts[APP].value
+
+
+def new_slots(tasks: Iterable[Task], cluster: FakeCluster) -> set[int]:
+    revision = cluster.state.services[APP].value.revision
+    return {task.slot for task in tasks if task.revision == revision}
 
 
 class RolloutLife(InterruptedLeaders):
@@ -153,21 +160,50 @@ class RolloutLife(InterruptedLeaders):
     def look(self) -> bool:
         """One look, and all that must hold of what it did."""
         cluster = self.cluster
-        before = serving_seats(cluster)
+        before, with_new, had_new = serving_seats(cluster), new_slots(cluster.running(), cluster), self.had_new()
+        running = len(cluster.running())
         outcome = cluster.reconcile()
         spec, rollout = spec_of(cluster), rollout_of(cluster)
         wanted = spec.replicas
+        if rollout.revision == cluster.state.services[APP].value.revision and not rollout.rollback:
+            self.keeps_its_share(rollout, new_slots(cluster.running(), cluster), with_new, had_new)
 
         floor = wanted - spec.max_unavailable.of(wanted)
         assert serving_seats(cluster) >= min(before, floor), "by its own doing"
         orders = {spec.rollout.update.order, spec.rollout.paced(rollout.rollback).order}
         if orders == {Order.START_FIRST}:
             assert serving_seats(cluster) >= min(before, wanted), "start-first costs nothing"
+        if orders == {Order.STOP_FIRST} and len(cluster.running()) > running:
+            assert len(cluster.running()) + self.stopping() <= wanted, "stop-first starts nothing beside another task"
         limit = wanted + surge(spec.rollout, wanted, is_rollback=rollout.rollback)
         going_back = any(transaction.reason.endswith("is taken back") for transaction in outcome.transactions)
         assert going_back or len(cluster.running()) <= limit
         assert len({task.slot for task in cluster.running()}) <= wanted or going_back
         return bool(outcome.transactions)
+
+    def stopping(self) -> int:
+        """Of how many tasks that were told to stop their nodes say that they are still there."""
+        told = [task for task in self.cluster.tasks() if task.desired is Desired.STOP]
+        alive = [task for task in told if self.cluster.nodes[task.node].liveness is Liveness.ALIVE]
+        statuses = [self.cluster.status(task) for task in alive]
+        return sum(status is not None and status.phase is not Phase.STOPPED for status in statuses)
+
+    def had_new(self) -> set[int]:
+        """The slots in which the youngest task on record is one of the present revision."""
+        youngest = {task.slot: task for task in sorted(self.cluster.tasks(), key=lambda each: each.generation)}
+        return new_slots(youngest.values(), self.cluster)
+
+    def keeps_its_share(self, rollout: Rollout, now: set[int], before: set[int], had: set[int]) -> None:
+        """Nothing, not even a lost node, gives a new revision more than the rollout may have at the time."""
+        cluster = self.cluster
+        if revisions.before(cluster.state, cluster.state.services[APP].value) is None:
+            return
+        if rollout.state is RolloutState.PAUSED:
+            assert now <= before | had, "nothing new is begun while it is paused"
+        canary = spec_of(cluster).rollout.canary
+        if rollout.state is RolloutState.RUNNING and canary is not None and rollout.step < len(canary.steps):
+            step_max = math.ceil(spec_of(cluster).replicas * canary.steps[rollout.step] / 100)
+            assert len(now) <= max(len(before), step_max), "no more than the canary's step"
 
     def until_quiet(self) -> None:
         for _ in range(END_ROUNDS_MAX):

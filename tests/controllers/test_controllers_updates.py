@@ -543,6 +543,18 @@ def test_when_a_rollback_is_done_its_policy_is_out_of_force() -> None:
 # History
 
 
+def test_a_revision_without_tasks_is_not_healthy_before_one_of_them_works() -> None:
+    cluster = a_cluster(1, RolloutPolicy())
+    deploy(cluster, "2", 0, RolloutPolicy())
+    cluster.settle()
+    assert rollout_state(cluster) is RolloutState.DONE
+    assert outcomes(cluster) == {1: RevisionOutcome.HEALTHY, 2: RevisionOutcome.ROLLING}
+
+    cluster.commit(stacks.scale(cluster.state, APP, 1))
+    cluster.settle()
+    assert outcomes(cluster) == {1: RevisionOutcome.HEALTHY, 2: RevisionOutcome.HEALTHY}
+
+
 def test_the_history_is_bounded_and_keeps_the_last_healthy_revision() -> None:
     cluster = a_cluster(1, RolloutPolicy())
     for version in range(2, HISTORY_MAX + 5):
