@@ -261,7 +261,8 @@ def _problem(address: str, response: http.client.HTTPResponse) -> Problem:
         return Problem.model_validate_json(text)
     except ValidationError:
         told = " ".join(text.split())[:FOREIGN_TEXT_MAX] or response.reason
-        detail = f"{told} ({response.status}, from {address}, which is no peer or has one behind it)"
+        whose = f"status {response.status} from {address}, not in a peer's words"
+        detail = f"{told} ({whose}: if it is none, set {ADDRESS_VARIABLE} to a peer's address)"
         return Problem(title=response.reason, status=response.status, detail=detail)
 
 
