@@ -33,9 +33,7 @@ def begin(view: ClusterView, service: Versioned[Service], runs: Iterable[RunPlan
     assert policy is not None, f"{service.value.id} is no job"
     stored = view.state.jobs.get(service.value.id)
     before = stored.value if stored else Job(service=service.value.id)
-    after, run = (
-        _scheduled(view, service.value, before, runs) if policy.schedule else _deployed(view, service.value, before)
-    )
+    after, run = _scheduled(view, service.value, before, runs) if policy.schedule else _deployed(view, service, before)
     if after == before and stored is not None:
         return None
     compares: tuple[Compare, ...] = (
@@ -80,14 +78,16 @@ def last_number(state: ClusterState, job: Job) -> Job:
     return job if highest <= job.last_number else job.model_copy(update={"last_number": highest})
 
 
-def _deployed(view: ClusterView, service: Service, job: Job) -> tuple[Job, JobRun | None]:
+def _deployed(view: ClusterView, versioned: Versioned[Service], job: Job) -> tuple[Job, JobRun | None]:
+    service = versioned.value
     if job.deployed == service.revision:
         return job, None
     nodes = hosts(view, service)
     if nodes is None:
         return job, None
     job = last_number(view.state, job).model_copy(update={"deployed": service.revision})
-    basis = f"{service.revision}\n{job.last_number + 1}"
+    # Of a job that was removed, numbers come again. Its nodes may still show its tasks, so their ids must not.
+    basis = f"{versioned.revision}\n{service.revision}\n{job.last_number + 1}"
     return new_run(service, job, Cause.DEPLOY, basis, view.now, nodes)
 
 

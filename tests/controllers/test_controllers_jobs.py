@@ -266,6 +266,23 @@ def test_a_removed_job_leaves_nothing_and_runs_again_when_it_is_deployed_anew() 
     assert (cluster.state.jobs, cluster.state.job_runs, cluster.state.tasks) == ({}, {}, {})
 
 
+def test_a_job_that_is_deployed_anew_is_not_taken_for_the_removed_one_that_its_node_still_shows() -> None:
+    cluster = a_cluster("n1")
+    cluster.deploy(a_job())
+    cluster.until_over()
+    (former,) = cluster.tasks(WORK)
+    cluster.commit(stacks.remove(cluster.state, StackName("web")))
+    for _ in range(3):
+        cluster.reconcile()
+    assert cluster.state.tasks == {} and cluster.status(former) is not None
+
+    cluster.deploy(a_job())
+    for _ in range(2):
+        cluster.reconcile()
+
+    assert [task.id != former.id for task in cluster.tasks(WORK)] == [True]
+
+
 def test_a_job_that_is_deployed_anew_while_its_removed_task_still_stops_runs_when_that_is_gone() -> None:
     cluster = a_cluster()
     cluster.endless = True
