@@ -86,7 +86,7 @@ def _deployed(view: ClusterView, versioned: Versioned[Service], job: Job) -> tup
     if nodes is None:
         return job, None
     job = last_number(view.state, job).model_copy(update={"deployed": service.revision})
-    # Of a job that was removed, numbers come again. Its nodes may still show its tasks, so their ids must not.
+    # Of a job that was removed, numbers come again. Its runs and tasks may still be known somewhere: no id does.
     basis = f"{versioned.revision}\n{service.revision}\n{job.last_number + 1}"
     return new_run(service, job, Cause.DEPLOY, basis, view.now, nodes)
 

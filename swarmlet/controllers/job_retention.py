@@ -80,11 +80,8 @@ def clear_removed_jobs(view: ClusterView) -> list[Transaction]:
 
 
 def _clear(view: ClusterView, each: TaskView) -> Step:
-    because = (_gone(view, each.task.service),)
-    if each.runs:
-        node = (each.node_compare,) if each.on_lost_node else ()
-        return Fate(each, SERVICE_REMOVED, (*because, *node), drop=each.is_gone).step(view.now)
-    return Fate(each, SERVICE_REMOVED, because, drop=True).step(view.now)
+    """Told to stop first, and forgotten by a later look, wherever it is: so this rests on no node."""
+    return Fate(each, SERVICE_REMOVED, (_gone(view, each.task.service),), drop=not each.runs).step(view.now)
 
 
 def _gone(view: ClusterView, service: ServiceId) -> Compare:

@@ -143,7 +143,7 @@ def _task(view: ClusterView, plan: RunPlan, opening: SlotOpening, node: NodeId, 
     service, run = plan.service, plan.run
     seat = f"run {run.id} completion {opening.slot}"
     return Task(
-        id=derived_task_id(service.id, run.number, seat, opening.predecessor, view.state.tasks),
+        id=derived_task_id(service.id, plan.compare.revision, seat, opening.predecessor, view.state.tasks),
         service=service.id,
         slot=opening.slot,
         node=node,

@@ -266,6 +266,20 @@ def test_a_removed_job_leaves_nothing_and_runs_again_when_it_is_deployed_anew() 
     assert (cluster.state.jobs, cluster.state.job_runs, cluster.state.tasks) == ({}, {}, {})
 
 
+def test_a_job_is_removed_while_its_node_is_lost() -> None:
+    cluster = a_cluster("n1", "n2")
+    cluster.endless = True
+    cluster.deploy(a_job(completions=2))
+    for _ in range(3):
+        cluster.tick()
+
+    cluster.commit(stacks.remove(cluster.state, StackName("web")))
+    cluster.set_liveness("n1", Liveness.DEAD)
+    cluster.settle()
+
+    assert (cluster.refused, cluster.state.tasks, cluster.state.job_runs) == ([], {}, {})
+
+
 def test_a_job_that_is_deployed_anew_is_not_taken_for_the_removed_one_that_its_node_still_shows() -> None:
     cluster = a_cluster("n1")
     cluster.deploy(a_job())
