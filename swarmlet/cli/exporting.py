@@ -10,7 +10,7 @@ import typer
 
 from swarmlet.api.export_schema import ExportView, NoteView
 from swarmlet.cli.checking import stack_name
-from swarmlet.cli.client import Client
+from swarmlet.cli.client import Client, path_to
 from swarmlet.cli.compose_files import FilesOption, ProfilesOption, read_compose_files
 from swarmlet.cli.output import Output, OutputOption, show_json
 from swarmlet.export import as_yaml, to_kubernetes
@@ -41,7 +41,7 @@ def export_kubernetes(
     if files:
         view = _of_files(stack, files, profile or [], unbuilt)
     elif stack is not None:
-        view = Client.from_environment().get(f"/v1/stacks/{stack}/export/kubernetes", ExportView)
+        view = Client.from_environment().get(path_to("stacks", stack, "export", "kubernetes"), ExportView)
     else:
         raise typer.BadParameter("give a deployed stack's name, or a Compose file with -f")
     if output is Output.JSON:

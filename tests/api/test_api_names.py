@@ -12,7 +12,7 @@ from swarmlet.cli.main import app
 
 COMPOSE = "services:\n  web: {image: web:1}\n"
 ODD_NAMES = ("s?x", "s#x", "s/x", "s%2Fx", "..", "s x", "sü", "s;x", "s+x", "s&x=1")
-COMMANDS = ("remove", "rollback", "history", "rollout status", "job run", "explain")
+COMMANDS = ("remove", "rollback", "history", "rollout status", "job run", "explain", "export kubernetes")
 
 
 async def test_a_name_that_is_none_is_refused_as_a_whole(tmp_path: Path) -> None:
