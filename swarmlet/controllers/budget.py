@@ -27,14 +27,16 @@ class Budget:
         serving = sum(seat.best.standing in SERVING for seat in seats)
         return cls(limit.of(wanted), max(0, wanted - serving))
 
+    def allows(self, view: TaskView) -> bool:
+        """Whether the only task of its seat may be stopped now."""
+        return view.standing is Standing.UNREADY or self.unavailable < self.allowed
+
     def take(self, view: TaskView) -> bool:
-        """Whether the only task of its seat may be stopped now; if so, that is counted."""
-        if view.standing is Standing.UNREADY:
-            return True
-        if self.unavailable >= self.allowed:
-            return False
-        self.unavailable += 1
-        return True
+        """The same; if so, it is counted."""
+        allowed = self.allows(view)
+        if allowed and view.standing is not Standing.UNREADY:
+            self.unavailable += 1
+        return allowed
 
     def __str__(self) -> str:
         return f"max_unavailable is {self.allowed}, and {self.unavailable} do not serve"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from swarmlet.controllers.node_views import node_view, request_of
+from swarmlet.controllers.pod_departures import let_pods_leave
 from swarmlet.controllers.service_plan import ServicePlan, plan_service
 from swarmlet.controllers.view import ClusterView, Standing, TaskView
 from swarmlet.model.ids import RevisionHash, ServiceId
@@ -27,7 +28,9 @@ class Holding:
 def plans_of(view: ClusterView) -> dict[ServiceId, ServicePlan]:
     """Of all services; jobs have none."""
     services = sorted(view.state.services.items())
-    return {id_: plan_service(view, each) for id_, each in services if each.value.spec.job is None}
+    plans = {id_: plan_service(view, each) for id_, each in services if each.value.spec.job is None}
+    let_pods_leave(view, plans)
+    return plans
 
 
 def holdings(view: ClusterView, plans: Mapping[ServiceId, ServicePlan]) -> Iterator[Holding]:

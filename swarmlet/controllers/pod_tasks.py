@@ -3,8 +3,7 @@
 Rules:
 - A pod instance is the tasks of one slot of all services with the same `pod` in a stack. It is where its oldest task
   is; a task of it elsewhere (after a mishap) leaves its node for that one.
-- When one of its tasks has to leave its node, all of them have to.
-- A torn pod, one that leaves and of which a member is gone already, serves nobody: the rest of it needs no budget.
+- When one of its tasks has to leave its node, all of them have to (see `pod_departures`).
 - A task that has ended does nothing on its node any more and holds nobody there. Global services share by node, with no
   need of any of this.
 """
@@ -60,7 +59,6 @@ class PodTasks:
     anchors: Mapping[PodKey, TaskView] = field(default_factory=dict)
     """The task that says where the instance is."""
     leaving: frozenset[PodKey] = frozenset()
-    torn: frozenset[PodKey] = frozenset()
 
 
 def stand_together(state: ClusterState, tasks: Mapping[ServiceId, list[TaskView]]) -> PodTasks:
@@ -81,14 +79,9 @@ def stand_together(state: ClusterState, tasks: Mapping[ServiceId, list[TaskView]
         reasons = [each.leaves for each in instances[key] if each.leaves and each.task.node == anchor.task.node]
         if reasons:
             leaving[key] = reasons[0]
-    torn = frozenset(
-        key
-        for key in leaving
-        if len({each.task.service for each in instances[key]}) < len(sharing.get((key.stack, key.pod), ()))
-    )
     for id_ in ids & tasks.keys():
         tasks[id_][:] = _with_their_pods(tasks[id_], anchors, leaving)
-    return PodTasks(sharing, anchors, frozenset(leaving), torn)
+    return PodTasks(sharing, anchors, frozenset(leaving))
 
 
 def _holds(each: TaskView) -> bool:

@@ -5,6 +5,7 @@ Rules:
   `seats`), and what ends formers ends it. It counts as part of the rollout's surge.
 - Where both must not be at once (`stops_first`) it is stopped first, within the disruption budget, and its seat is
   filled again when nothing of it runs any more.
+- Members of a pod leave together (see `pod_departures`).
 - A task that serves nobody stops at once. Past the deadline of a drain everything does.
 - A global service's task belongs to its node and has no successor. It goes last: others may need it till they are gone.
 - A mark with a target is a proposal: where the target refuses the task, the mark is taken off and the task stays. What
@@ -77,15 +78,23 @@ def departures(
             elif service.spec.mode is Mode.GLOBAL:
                 if task.task.node not in view.unfinished_drains:
                     found.stop(task, task.leaves, because)
+            elif leaves_with_its_pod(view, service, seat):
+                pass  # all of it at once
             elif task.standing is Standing.UNREADY:
                 found.stop(task, task.leaves, because)
             elif stops_first(service.spec) and len(seat) == 1:
-                if key_of(task.task) in view.pods.torn or budget.take(task):
+                if budget.take(task):
                     found.stop(task, task.leaves, because)
                     found.within_budget.add(task.id)
                 else:
                     found.waiting += 1
     return found
+
+
+def leaves_with_its_pod(view: ClusterView, service: Service, seat: Seat) -> bool:
+    """The task of the seat; of two there, the one that leaves makes place for the other like any former."""
+    tasks = leaving(seat)
+    return len(seat) == len(tasks) == 1 and key_of(tasks[0].task) in view.pods.leaving and stops_first(service.spec)
 
 
 def to_be_followed(service: Service, seats: Iterable[Seat]) -> list[tuple[Seat, TaskView]]:

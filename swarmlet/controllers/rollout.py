@@ -136,12 +136,14 @@ def _above_surge(beside: list[TaskView], excess: int, service: Compare) -> list[
     return [Fate(view, reason, (service,)) for view in beside[: max(excess, 0)]]
 
 
-def makes_room(view: ClusterView, seats: Collection[Seat], course: Course, budget: Budget) -> list[TaskView]:
+def makes_room(
+    view: ClusterView, seats: Collection[Seat], course: Course, budget: Budget, among: Collection[Seat]
+) -> list[TaskView]:
     """Stop-first: the old tasks that stop for their successors, those that serve least first."""
     if course.held or not course.stop_first:
         return []
     chosen: list[TaskView] = []
-    for seat in _turns(view, seats, course, seats):
+    for seat in _turns(view, seats, course, among):
         if not budget.take(seat.best):
             break
         chosen += seat.formers

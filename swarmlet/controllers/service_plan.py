@@ -200,13 +200,14 @@ def _least_valuable(seats: Collection[Seat], count: int) -> list[Seat]:
 def _make_room(view: ClusterView, plan: ServicePlan, course: Course) -> None:
     seats = plan.seats.values()
     budget = Budget.of(plan.service.spec.max_unavailable, seats, plan.wanted)
-    chosen = rollout.makes_room(view, seats, course, budget)
+    among = [seat for seat in seats if not relocation.leaves_with_its_pod(view, plan.service, seat)]
+    chosen = rollout.makes_room(view, seats, course, budget, among)
     for each in chosen:
         plan.stop(each, f"makes room for revision {plan.service.revision}", plan.compare)
         # As in a scale-down: right only as long as the others stay.
         plan.surplus.add(each.id)
     held_back = course.held or course.new_max is not None
-    if not chosen and course.stop_first and not held_back and any(seat.formers for seat in seats):
+    if not chosen and course.stop_first and not held_back and any(seat.formers for seat in among):
         plan.waits_because = str(budget)
     plan.seats_with_fates_done()
 
