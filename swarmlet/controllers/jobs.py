@@ -122,7 +122,7 @@ def _place(view: ClusterView, plan: RunPlan, promises: Promises, messages: _Mess
             case Unplaceable(reasons):
                 if promises.promise(plan, request, opening.node):
                     promised += 1
-                    no_room = answer
+                    no_room = no_room if opening.node else answer
                     continue
                 refused |= reasons
                 if opening.node is None:

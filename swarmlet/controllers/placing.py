@@ -80,7 +80,7 @@ def _fill_alike(
                     continue
                 if not beside and not pods.has(service) and promises.promise(plan, request, opening.node):
                     promised += 1
-                    no_room = answer
+                    no_room = no_room if opening.node else answer
                     continue
                 refused |= reasons
                 if opening.node is None and not pods.has(service):
