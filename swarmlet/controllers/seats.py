@@ -37,11 +37,12 @@ class Seat:
 
     @property
     def current(self) -> TaskView | None:
-        return max(self.currents, key=worth, default=None)
+        return self.currents[0] if len(self.currents) == 1 else max(self.currents, key=worth, default=None)
 
     @property
     def best(self) -> TaskView:
-        return max((*self.currents, *self.formers), key=worth)
+        sitting = [*self.currents, *self.formers]
+        return sitting[0] if len(sitting) == 1 else max(sitting, key=worth)
 
     def __iter__(self) -> Iterator[TaskView]:
         yield from self.formers

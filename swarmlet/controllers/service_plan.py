@@ -62,6 +62,8 @@ class ServicePlan:
 
     def seats_with_fates_done(self) -> None:
         """Take those who got a fate out of their seats."""
+        if not self.fates:
+            return
         for seat in list(self.seats.values()):
             seat.currents = [view for view in seat.currents if view.id not in self.fates]
             seat.formers = [view for view in seat.formers if view.id not in self.fates]
