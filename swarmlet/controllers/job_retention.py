@@ -2,14 +2,14 @@
 
 Rules: of a job's finished runs the youngest are kept, so many that succeeded and so many that did not (`JobPolicy`). Of
 a finished run the last `TASKS_KEPT_MAX` tasks are kept, those that failed first: while a task's object is there, its
-node keeps its container and its logs. The run that others wait for is remembered in any case, if need be without its
-tasks. A job that is no more keeps nothing. Nothing is forgotten that may still run.
+node keeps its container and its logs. The latest run of a job without a schedule, which others may wait for, is
+remembered in any case, if need be without its tasks. A job that is no more keeps nothing. Nothing is forgotten that may
+still run.
 """
 
 from collections.abc import Iterable, Iterator
 
 from swarmlet.controllers.fates import SERVICE_REMOVED, Fate
-from swarmlet.controllers.job_deployment import deployed_run
 from swarmlet.controllers.job_runs import GIVEN_UP
 from swarmlet.controllers.steps import Step, pack
 from swarmlet.controllers.view import ClusterView, TaskView
@@ -26,10 +26,11 @@ TASKS_KEPT_MAX = 20
 def expire_runs(view: ClusterView, job: ServiceId) -> list[Transaction]:
     service = view.state.services[job].value
     assert service.spec.job is not None, f"{job} is no job"
-    finished = [run for run in view.state.runs_of(job) if not run.value.state.is_active]
+    runs = view.state.runs_of(job)
+    finished = [run for run in runs if not run.value.state.is_active]
     kept = set(_kept((run.value for run in finished), service.spec.job))
-    awaited = deployed_run(view.state, service)
-    steps = [step for run in finished for step in _expire(view, run, run.value.id in kept, run.value == awaited)]
+    awaited = [] if service.spec.job.schedule else runs[-1:]
+    steps = [step for run in finished for step in _expire(view, run, run.value.id in kept, run in awaited)]
     return pack(steps, f"{job}: kept long enough")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from controllers_builders import FakeCluster, a_template
 
+from swarmlet.controllers import job_commands
 from swarmlet.model.ids import ServiceId, TaskId
 from swarmlet.model.job import JobPolicy, JobRun, TaskOutcome
 from swarmlet.model.objects import Desired, Task
@@ -78,3 +79,7 @@ class JobCluster(FakeCluster):
             if self.runs() and not self.run().state.is_active:
                 return self.run()
         raise AssertionError(f"not over after {rounds_max} rounds: {self.runs()}")
+
+
+def ask_for_a_run(cluster: JobCluster, token: str = "t") -> bool:
+    return cluster.commit(job_commands.run_now(cluster.state, WORK, token, (), cluster.now))
