@@ -105,11 +105,7 @@ class _Search:
         for level in sorted({each.request.priority for each in lesser}):
             if alone := self._one_alone([each for each in lesser if each.request.priority == level]):
                 return alone
-            below = [each for each in lesser if each.request.priority <= level]
-            self._release(below)
-            sets = [self._unspared(order) for order in _orders(below, self.node)] if self._fits() else []
-            self._assign(below)
-            if sets:
+            if sets := self._sets([each for each in lesser if each.request.priority <= level]):
                 return min(sets, key=lambda victims: (_cost(victims, self.node), [each.task for each in victims]))
         return ()
 
@@ -127,20 +123,32 @@ class _Search:
                 return (each,)
         return ()
 
+    def _sets(self, residents: list[Resident]) -> list[tuple[Resident, ...]]:
+        """Of whom none can be spared, one for each order in which the others come back. Empty if the task would not fit
+        with all of them gone."""
+        sets: list[tuple[Resident, ...]] = []
+        for order in _orders(residents, self.node):
+            self._release(order)
+            if not self._fits():
+                self._assign(order)
+                break
+            victims = self._unspared(order)
+            self._assign(victims)
+            sets.append(victims)
+        return sets
+
     def _unspared(self, order: list[Resident]) -> tuple[Resident, ...]:
-        """All of them are gone; whoever can come back does, and the others are the victims. All are gone at the end."""
-        victims, back = [], []
+        """All of them are gone; whoever can come back does, and the others are the victims."""
+        victims = []
         refused: set[int] = set()
         for each in order:
             if id(each.request) not in refused:
                 self._assign([each])
                 if self._fits():
-                    back.append(each)
                     continue
                 self._release([each])
                 refused.add(id(each.request))
             victims.append(each)
-        self._release(back)
         return tuple(victims)
 
     def _fits(self) -> bool:
@@ -156,7 +164,7 @@ class _Search:
 
 
 def _orders(residents: list[Resident], node: NodeView) -> list[list[Resident]]:
-    """In which they are put back: the important ones first; the small ones of these first, or the large ones."""
+    """In which they come back: the important ones first; the small ones of these first, or the large ones."""
     small_first, large_first = (
         sorted(residents, key=lambda each, sign=sign: (-each.request.priority, sign * _size(each, node), each.task))  # type: ignore[misc]
         for sign in (1, -1)
