@@ -47,8 +47,8 @@ class _Found:
     bookings: int
     """Of the node, up to when this holds."""
     cost: _Cost | None
-    victims: tuple[Resident, ...]
     """None: nobody there can make room."""
+    victims: tuple[Resident, ...]
 
 
 class Preemption:

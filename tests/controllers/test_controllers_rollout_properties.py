@@ -161,7 +161,7 @@ class RolloutLife(InterruptedLeaders):
         """One look, and all that must hold of what it did."""
         cluster = self.cluster
         before, with_new, had_new = serving_seats(cluster), new_slots(cluster.running(), cluster), self.had_new()
-        running = len(cluster.running())
+        stopping, running = self.stopping(), {task.id for task in cluster.running()}
         outcome = cluster.reconcile()
         spec, rollout = spec_of(cluster), rollout_of(cluster)
         wanted = spec.replicas
@@ -173,20 +173,22 @@ class RolloutLife(InterruptedLeaders):
         orders = {spec.rollout.update.order, spec.rollout.paced(rollout.rollback).order}
         if orders == {Order.START_FIRST}:
             assert serving_seats(cluster) >= min(before, wanted), "start-first costs nothing"
-        if orders == {Order.STOP_FIRST} and len(cluster.running()) > running:
-            assert len(cluster.running()) + self.stopping() <= wanted, "stop-first starts nothing beside another task"
+        made = {task.slot for task in cluster.running() if task.id not in running}
+        if orders == {Order.STOP_FIRST} and made:
+            assert not made & stopping, "stop-first starts nothing beside another task"
+            assert len({task.slot for task in cluster.running()} | stopping) <= wanted, "nor of more seats than wanted"
         limit = wanted + surge(spec.rollout, wanted, is_rollback=rollout.rollback)
         going_back = any(transaction.reason.endswith("is taken back") for transaction in outcome.transactions)
         assert going_back or len(cluster.running()) <= limit
         assert len({task.slot for task in cluster.running()}) <= wanted or going_back
         return bool(outcome.transactions)
 
-    def stopping(self) -> int:
-        """Of how many tasks that were told to stop their nodes say that they are still there."""
+    def stopping(self) -> set[int]:
+        """The slots of tasks that were told to stop, and of which their nodes say that they are still there."""
         told = [task for task in self.cluster.tasks() if task.desired is Desired.STOP]
         alive = [task for task in told if self.cluster.nodes[task.node].liveness is Liveness.ALIVE]
-        statuses = [self.cluster.status(task) for task in alive]
-        return sum(status is not None and status.phase is not Phase.STOPPED for status in statuses)
+        statuses = [(task.slot, self.cluster.status(task)) for task in alive]
+        return {slot for slot, status in statuses if status is not None and status.phase is not Phase.STOPPED}
 
     def had_new(self) -> set[int]:
         """The slots in which the youngest task on record is one of the present revision."""
