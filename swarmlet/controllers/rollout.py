@@ -200,6 +200,11 @@ def is_ready_to_switch(view: ClusterView, seats: Collection[Seat], course: Cours
     return len(seats) >= course.wanted and all(_is_settled(view, seat, course.policy.monitor_s) for seat in seats)
 
 
+def is_proven(view: ClusterView, seats: Collection[Seat], course: Course) -> bool:
+    """A new task has stood its trial, or has done its work."""
+    return any(_is_settled(view, seat, course.policy.monitor_s) for seat in seats)
+
+
 def settled_count(view: ClusterView, seats: Collection[Seat], course: Course) -> int:
     return sum(_is_settled(view, seat, course.policy.monitor_s) for seat in seats)
 

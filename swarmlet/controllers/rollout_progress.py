@@ -193,7 +193,7 @@ class Progress:
     # The end, and what is written
 
     def finish(self, seats: Collection[Seat], course: Course) -> None:
-        self.is_proven = rollout.settled_count(self.view, seats, course) > 0
+        self.is_proven = rollout.is_proven(self.view, seats, course)
         if self.rollout.state is not RolloutState.DONE and rollout.is_complete(self.view, seats, course):
             self._change(state=RolloutState.DONE, serving=NOBODY)
             self.message = ""
