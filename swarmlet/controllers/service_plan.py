@@ -205,7 +205,7 @@ def _make_room(view: ClusterView, plan: ServicePlan, course: Course) -> None:
     among = [seat for seat in seats if not relocation.leaves_with_its_pod(view, plan.service, seat)]
     chosen = rollout.makes_room(view, seats, course, budget, among)
     for each in chosen:
-        plan.stop(each, f"makes room for revision {plan.service.revision}", plan.compare)
+        plan.stop(each, each.leaves or f"makes room for revision {plan.service.revision}", plan.compare)
         # As in a scale-down: right only as long as the others stay.
         plan.surplus.add(each.id)
     held_back = course.held or course.new_max is not None

@@ -16,6 +16,7 @@ from swarmlet.model.ids import NodeId, ServiceId
 from swarmlet.model.objects import Desired, Task
 from swarmlet.model.observed import Health, Liveness, Phase
 from swarmlet.model.placement import Taint, TaintEffect
+from swarmlet.model.rollout import Order, RolloutPolicy, UpdatePolicy
 from swarmlet.model.spec import MaxUnavailable, Mode, Mount, MountKind, RestartCondition, RestartPolicy, ServiceSpec
 
 N1, N2 = NodeId("n1"), NodeId("n2")
@@ -378,3 +379,17 @@ def test_what_has_ended_is_not_done_again_where_its_node_is_to_be_left(leave: st
     cluster.settle()
 
     assert [each.id for each in cluster.tasks()] == [task.id]
+
+
+def test_a_task_that_leaves_in_its_turn_of_a_rollout_says_why_it_had_to_go() -> None:
+    policy = RolloutPolicy(update=UpdatePolicy(order=Order.STOP_FIRST, parallelism=3))
+    everyone = MaxUnavailable(count=3)
+    spec = a_service(replicas=3, rollout=policy).model_copy(update={"max_unavailable": everyone})
+    cluster = a_cluster(spec)
+    drain(cluster)
+    cluster.deploy(a_stack(spec.model_copy(update={"template": a_template("2")})))
+
+    cluster.reconcile()
+
+    reasons = {task.node: task.stop_reason.split(" revision ")[0] for task in stopped(cluster)}
+    assert reasons == {"n1": "n1 is drained", "n2": "makes room for", "n3": "makes room for"}
