@@ -1,5 +1,6 @@
 """Rollouts over HTTP: history, pause and resume, going back; and what a service says of its rollout."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from aiohttp.test_utils import TestClient
@@ -9,21 +10,48 @@ from swarmlet.api.peer import Peer
 from swarmlet.api.rollout_schema import RevisionView
 from swarmlet.api.schema import DeployReply, Listing, ServiceView
 from swarmlet.controllers import reconcile
-from swarmlet.model.observed import ObservedState
+from swarmlet.model.ids import NodeId
+from swarmlet.model.objects import Desired, Task
+from swarmlet.model.observed import Address, Health, Liveness, NodeFacts, ObservedNode, ObservedState, Phase, TaskStatus
 
+HOST = NodeId("host")
 YAML = {"Content-Type": "application/yaml"}
 
 
 async def deploy(client: TestClient, image: str) -> DeployReply:  # type: ignore[type-arg]
-    text = f"services: {{web: {{image: '{image}', deploy: {{replicas: 0}}}}}}"
+    text = f"services: {{web: {{image: '{image}'}}}}"
     reply = await client.put("/v1/stacks/shop", data=text, headers=YAML)
     return DeployReply.model_validate(await reply.json())
 
 
-async def the_leader_looks(peer: Peer, now: float = 1_000.0) -> None:
-    outcome = reconcile(peer.consensus.replica.state, ObservedState(), now, gone=())
+async def the_leader_looks(peer: Peer, observed: ObservedState | None = None) -> bool:
+    outcome = reconcile(peer.consensus.replica.state, observed or ObservedState(), 1_000.0, gone=())
     for transaction in outcome.transactions:
         assert (await peer.consensus.submit(transaction)).succeeded
+    return bool(outcome.transactions)
+
+
+async def all_is_rolled_out(peer: Peer) -> None:
+    """On a node where everything becomes ready at once."""
+    while await the_leader_looks(peer, _a_node_with(peer.consensus.replica.state.tasks_on(HOST))):
+        pass
+
+
+def _a_node_with(tasks: Iterable[Task]) -> ObservedState:
+    statuses = {
+        task.id: TaskStatus(
+            task=task.id,
+            service=task.service,
+            revision=task.revision,
+            phase=Phase.RUNNING if task.desired is Desired.RUN else Phase.STOPPED,
+            health=Health.HEALTHY,
+            changed_at=0.0,
+        )
+        for task in tasks
+    }
+    facts = NodeFacts(name=HOST, version="0", runtime="fake", cpus=4, memory_bytes=2**30)
+    node = ObservedNode(HOST, HOST, Address("127.0.0.1", 1), Liveness.ALIVE, facts, statuses)
+    return ObservedState({HOST: node})
 
 
 async def the_service(client: TestClient) -> ServiceView:  # type: ignore[type-arg]
@@ -34,10 +62,10 @@ async def test_the_history_says_what_there_was_and_a_rollback_adds_to_it(tmp_pat
     async with a_peer(tmp_path) as peer, an_api(peer) as client:
         for image in ("web:1", "web:2"):
             await deploy(client, image)
-            await the_leader_looks(peer)
+            await all_is_rolled_out(peer)
         reply = await client.post("/v1/services/shop.web/rollback", json={"to": 1})
         assert reply.status == 200
-        await the_leader_looks(peer)
+        await all_is_rolled_out(peer)
 
         answer = await (await client.get("/v1/stacks/shop/history")).json()
         service = await the_service(client)
