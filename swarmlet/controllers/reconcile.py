@@ -179,7 +179,8 @@ def _steps(view: ClusterView, each: _Decisions) -> tuple[list[Step], list[Step],
             step, touches = step + creation.step, touches or creation.node.changes
             paired.add(creation.task.id)
         if each.plan and fate.view.id in each.plan.surplus and not fate.drop:
-            surplus.append(step)
+            if not touches:  # else it is for the next look: it rests on its node as it was and on the others, both
+                surplus.append(step)
         else:
             (joined if touches else alone).append(step)
     for creation in each.creations:

@@ -393,3 +393,17 @@ def test_a_task_that_leaves_in_its_turn_of_a_rollout_says_why_it_had_to_go() -> 
 
     reasons = {task.node: task.stop_reason.split(" revision ")[0] for task in stopped(cluster)}
     assert reasons == {"n1": "n1 is drained", "n2": "makes room for", "n3": "makes room for"}
+
+
+def test_what_leaves_within_the_budget_waits_for_the_look_after_its_node_has_changed() -> None:
+    cluster = a_cluster(a_service_with_a_volume(replicas=3, budget=MaxUnavailable(count=2)))
+    (task,) = on(cluster, N1)
+    marked = pack([relocation.marked(cluster.state.tasks[task.id], "test")], "mark")
+    assert cluster.commit(marked[0])
+    cluster.set_liveness("n1", Liveness.LEFT)
+
+    cluster.reconcile()
+    assert stopped(cluster) == [] and cluster.refused == []
+
+    cluster.reconcile()
+    assert [each.id for each in stopped(cluster)] == [task.id]
