@@ -110,7 +110,7 @@ class SeatPlan:
     def _turns(self, taken: int) -> Iterator[Opening]:
         staying = [seat for seat in self.seats.values() if not relocation.leaving(seat)]
         course = replace(self.course, surge=self.course.surge - taken)
-        alive = {record.node.id for record in self.view.nodes.values() if record.is_alive}
         for seat in rollout.next_seats(self.view, self.seats.values(), course, staying):
-            if self.service.spec.mode is not Mode.GLOBAL or seat.key[1] in alive:
+            host = self.view.nodes.get(seat.key[1])
+            if self.service.spec.mode is not Mode.GLOBAL or (host is not None and host.is_alive):
                 yield Opening(seat.key, self.service, beside=True)

@@ -93,6 +93,8 @@ def departures(
 
 def leaves_with_its_pod(view: ClusterView, service: Service, seat: Seat) -> bool:
     """The task of the seat; of two there, the one that leaves makes place for the other like any former."""
+    if not view.pods.leaving:
+        return False
     tasks = leaving(seat)
     return len(seat) == len(tasks) == 1 and key_of(tasks[0].task) in view.pods.leaving and stops_first(service.spec)
 
